@@ -1,0 +1,297 @@
+"""The seam between django_q and a server that keeps packages: `Broker` and `Lease`.
+
+A broker keeps sealed packages (text) and lends them. It knows no pickle and no models but its
+own. Producers, the clerk of every worker and the housekeeper each hold an instance of their own.
+"""
+
+import functools
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Self
+
+from django.core.cache import BaseCache, caches
+
+from django_q.conf import Conf
+from django_q.exceptions import ConfigurationError
+
+
+class Lease(tuple[str | None, str]):
+    """A package on loan: the pair `(receipt, payload)`, with what else the broker knows of it.
+
+    `receipt` names this one loan and is None where the package is gone once it was delivered.
+    """
+
+    #: The tracking id that `enqueue` returned; "" where the broker does not tell.
+    id: str
+    #: How often the package was delivered, this time included; 1 where the broker does not count.
+    deliveries: int
+    #: Name of the package in the ledger; set by who leased it.
+    key: str = ""
+    #: When the lease lapses, on the monotonic clock of who leased it; 0 once it is lost.
+    until: float = 0.0
+    #: How often the housekeeper had recalled this worker's leases before this one.
+    recall: int = 0
+
+    def __new__(cls, receipt: str | None, payload: str, id: str = "", deliveries: int = 1) -> Self:
+        lease = super().__new__(cls, (receipt, payload))
+        lease.id = id
+        lease.deliveries = deliveries
+        return lease
+
+    @property
+    def receipt(self) -> str | None:
+        """What `acknowledge`, `renew` and `release` take."""
+        return self[0]
+
+    @property
+    def payload(self) -> str:
+        """The sealed package."""
+        return self[1]
+
+
+class Broker:
+    """Keeps sealed packages in a named queue and lends them, each to one worker at a time.
+
+    A broker of your own writes `enqueue` and `dequeue`, and `acknowledge` if it has receipts. All
+    else has a default that works and may be overridden where the server can do better; callers
+    use an extra only where its flag says so. Methods raise `BrokerUnavailable` when the server is
+    away. An instance is used by one thread at a time; it survives pickling and a fork.
+    """
+
+    #: Delivered packages come back unless they are acknowledged.
+    has_receipts: ClassVar[bool] = False
+    #: `renew` prolongs a lease.
+    can_renew: ClassVar[bool] = False
+    #: `release` gives a package back at once, or after a delay.
+    can_release: ClassVar[bool] = False
+    #: The server counts our own releases as deliveries.
+    release_counts: ClassVar[bool] = False
+    #: `enqueue_many` can hold packages back for a time.
+    can_delay: ClassVar[bool] = False
+    #: `delete` takes a waiting package away.
+    can_delete: ClassVar[bool] = False
+    #: A receipt may be used by another process than the one that leased.
+    portable_receipts: ClassVar[bool] = False
+    #: Other processes see what this one enqueues.
+    is_shared: ClassVar[bool] = True
+    #: The most packages one call of `lease` may ask for; None where there is no limit.
+    max_lease: ClassVar[int | None] = None
+
+    def __init__(self, list_key: str | None = None) -> None:
+        """Make a broker of the queue `list_key` (default: this cluster's). Connects to nothing."""
+        self.list_key: str = list_key or Conf.CLUSTER_NAME
+        #: Names who leases, where the server keeps that; see `release_holder`.
+        self.holder: str = secrets.token_hex(6)
+        self._info: str | None = None
+        self._check_complete()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let the method a class wrote itself be the one that is called.
+
+        A subclass that overrides an old method (`dequeue`) of a class that has the newer one
+        (`lease`) gets the base's newer one, which calls the old. A class that wrote only the
+        newer one gets an old one bound to it, so that `super().dequeue()` cannot go in circles.
+        """
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__
+        for old, new in _OLD_AND_NEW:
+            if old in own and new not in own:
+                setattr(cls, new, getattr(Broker, new))
+            elif new in own and old not in own:
+                setattr(cls, old, functools.partialmethod(_BY_NEWER[old], own[new]))
+        if "acknowledge" in own and "has_receipts" not in own:
+            cls.has_receipts = True
+
+    def _check_complete(self) -> None:
+        for name, newer in (("enqueue", "enqueue_many"), ("dequeue", "lease")):
+            if getattr(type(self), name) is getattr(Broker, name):
+                raise ConfigurationError(
+                    f"The broker {type(self).__qualname__} has no {name}(). "
+                    f"Write {name}() (or {newer}()); see django_q.brokers.Broker."
+                )
+
+    # -- the ten methods -------------------------------------------------------------------
+
+    def enqueue(self, task: str) -> str:
+        """Keep one sealed package; gives its tracking id."""
+        raise NotImplementedError
+
+    def dequeue(self) -> Any:
+        """Lend packages: a list of pairs `(receipt, payload)`, one pair, or None.
+
+        May wait for about a second. A receipt of None means fire and forget.
+        """
+        raise NotImplementedError
+
+    def acknowledge(self, task_id: str) -> Any:
+        """Take a leased package away: its work is done. Idempotent. Takes a receipt."""
+
+    def fail(self, task_id: str) -> Any:
+        """Take a leased package away that cannot be opened; by default as `acknowledge`."""
+        return self.acknowledge(task_id)
+
+    def delete(self, task_id: str) -> Any:
+        """Take away the package with this tracking id, waiting or leased; True if it was there."""
+        return False
+
+    def purge_queue(self) -> Any:
+        """Take all packages away, leased and delayed ones too. Idempotent."""
+
+    def delete_queue(self) -> Any:
+        """Remove the queue with all that is in it. Idempotent."""
+        return self.purge_queue()
+
+    def queue_size(self) -> int:
+        """Count the packages that wait and may be leased now."""
+        return 0
+
+    def ping(self) -> bool:
+        """Tell within two seconds whether the server answers; False or an error when not."""
+        return True
+
+    def info(self) -> str:
+        """Name and version of the server."""
+        return self._info or type(self).__name__
+
+    # -- what a server may do better --------------------------------------------------------
+
+    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+        """Keep many sealed packages in their order; their tracking ids.
+
+        `delay` (seconds, only where `can_delay`) holds them back.
+        """
+        return [str(self.enqueue(task)) for task in tasks]
+
+    def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
+        """Lend up to `limit` packages for `Conf.RETRY` seconds, oldest first.
+
+        Waits up to `wait` seconds for the first one; an empty list when there is none.
+        """
+        return _as_leases(self.dequeue())
+
+    def acknowledge_many(self, receipts: Sequence[str]) -> None:
+        """Acknowledge each of the receipts; one whose lease was lost changes nothing."""
+        for receipt in receipts:
+            self.acknowledge(receipt)
+
+    def renew(self, receipts: Sequence[str]) -> list[str]:
+        """Prolong leases by `Conf.RETRY` from now; the receipts that are valid from now on.
+
+        In the order given, without those that were lost. Only where `can_renew`.
+        """
+        return list(receipts)
+
+    def release(
+        self, receipts: Sequence[str], delay: float = 0.0, *, counted: bool = False
+    ) -> None:
+        """Give packages back, to the front, now or after `delay` seconds. Where `can_release`.
+
+        The delivery is forgotten unless `counted`, which says that the package had been started.
+        """
+
+    def release_holder(self, holder: str) -> int:
+        """Give back all that the broker with this `holder` still leases; how many. Uncounted."""
+        return 0
+
+    def lock_size(self) -> int | None:
+        """Count the leased packages; None where the server does not tell."""
+        return None
+
+    # -- heartbeats -------------------------------------------------------------------------
+
+    def set_stat(self, key: str, value: str, timeout: int) -> None:
+        """Keep a heartbeat under `key` for `timeout` seconds; here in Django's cache."""
+        cache = self.cache
+        if cache is None:
+            return
+        keys = list(cache.get(Conf.Q_STAT) or [])
+        if key not in keys:
+            keys = [k for k in keys if cache.get(k) is not None] + [key]
+            cache.set(Conf.Q_STAT, keys, timeout=None)
+        cache.set(key, value, timeout)
+
+    def get_stat(self, key: str) -> str | None:
+        """Give the heartbeat under `key`, or None."""
+        return self.cache.get(key) if self.cache is not None else None
+
+    def get_stats(self, pattern: str) -> list[str]:
+        """Give all live heartbeats. `pattern` is the common prefix with a `*` behind it."""
+        cache = self.cache
+        if cache is None:
+            return []
+        prefix = pattern.rstrip("*")
+        keys = [k for k in cache.get(Conf.Q_STAT) or [] if k.startswith(prefix)]
+        return [value for value in cache.get_many(keys).values() if value]
+
+    # -- connections ------------------------------------------------------------------------
+
+    @staticmethod
+    def get_connection(list_key: str | None = None) -> Any:
+        """Make a connection to the server; None where there is none to make."""
+        return None
+
+    @functools.cached_property
+    def connection(self) -> Any:
+        """The connection of this instance, made at first use."""
+        return self.get_connection(self.list_key)
+
+    @staticmethod
+    def get_cache() -> BaseCache | None:
+        """Give the Django cache named by `Q_CLUSTER["cache"]`, or None without one."""
+        return caches[Conf.CACHE] if Conf.CACHE else None
+
+    @property
+    def cache(self) -> BaseCache | None:
+        """As `get_cache`; Django hands every thread a cache of its own."""
+        return self.get_cache()
+
+    def close(self) -> None:
+        """Close the connection; the next use makes a new one."""
+        self.__dict__.pop("connection", None)
+
+    def __getstate__(self) -> tuple[str, str | None]:
+        """Pickle as queue and server name only; connections are made anew."""
+        return self.list_key, self._info
+
+    def __setstate__(self, state: tuple[str, str | None]) -> None:
+        self.__init__(state[0])  # type: ignore[misc]
+        self._info = state[1]
+
+
+def _as_leases(delivered: Any) -> list[Lease]:
+    """Bring what a `dequeue` may return (list of pairs, one pair, None) into one form."""
+    if not delivered:
+        return []
+    if isinstance(delivered, tuple):
+        delivered = [delivered]
+    return [pair if isinstance(pair, Lease) else Lease(*_texts(*pair)) for pair in delivered]
+
+
+def _texts(receipt: Any, payload: Any) -> tuple[str | None, str]:
+    # Old brokers hand on what their client gave them: bytes, integers, None.
+    text = payload.decode() if isinstance(payload, bytes) else str(payload)
+    return receipt, text
+
+
+def _enqueue_by_many(self: Broker, enqueue_many: Callable[..., list[str]], task: str) -> str:
+    return enqueue_many(self, [task])[0]
+
+
+def _dequeue_by_lease(self: Broker, lease: Callable[..., list[Lease]]) -> list[Lease]:
+    return lease(self, Conf.BULK, 1.0)
+
+
+def _acknowledge_by_many(self: Broker, acknowledge_many: Callable[..., None], receipt: str) -> None:
+    acknowledge_many(self, [receipt])
+
+
+_OLD_AND_NEW = (
+    ("enqueue", "enqueue_many"),
+    ("dequeue", "lease"),
+    ("acknowledge", "acknowledge_many"),
+)
+_BY_NEWER: dict[str, Callable[..., Any]] = {
+    "enqueue": _enqueue_by_many,
+    "dequeue": _dequeue_by_lease,
+    "acknowledge": _acknowledge_by_many,
+}

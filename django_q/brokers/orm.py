@@ -1,0 +1,210 @@
+"""The ORM broker: packages as rows of a table, on SQLite, PostgreSQL, MariaDB and MySQL.
+
+`orm_rows` does the work, with the statements of `orm_sql`; `orm_wait` knows how a consumer is
+woken, `orm_trouble` what to make of errors.
+"""
+
+import functools
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from django_q.brokers import orm_trouble
+from django_q.brokers.base import Broker, Lease
+from django_q.brokers.orm_rows import LONGEST_LIST, Rows
+from django_q.brokers.orm_wait import LONGEST, Poll, watch_for
+from django_q.conf import Conf
+from django_q.models import OrmQ
+
+_Given = TypeVar("_Given")
+
+#: Seconds until the next look when packages are ready, but others are just leasing them.
+_SHORTEST_WAIT = 0.005
+#: Seconds a ping waits; the contract gives it two.
+_PING_LIMIT = 1.8
+#: The largest row id there can be.
+_LARGEST_ID = 2**63 - 1
+
+
+class ORM(Broker):
+    """Keeps packages in the table of `OrmQ`, in the database that `Q_CLUSTER["orm"]` names.
+
+    Uses Django's connection of the thread, and leaves it open. `enqueue` within a transaction takes
+    part in it: the package can be leased once that is committed. So does `acknowledge_many`, so
+    that results on the same alias and their acknowledgement are one transaction.
+
+    Another producer may write rows itself: key, payload and lock. A row without lock is on hold.
+    """
+
+    has_receipts = can_renew = can_release = can_delay = can_delete = portable_receipts = True
+
+    def __init__(self, list_key: str | None = None) -> None:
+        super().__init__(list_key)
+        self._watch: Poll | None = None
+
+    # -- connections -----------------------------------------------------------------------
+
+    @property
+    def alias(self) -> str:
+        """The database the packages are in."""
+        return Conf.ORM or DEFAULT_DB_ALIAS
+
+    @staticmethod
+    def get_connection(list_key: str | None = None) -> "QuerySet[OrmQ]":
+        """Give the rows of all queues; closes a connection that is too old or broken first."""
+        alias = Conf.ORM or DEFAULT_DB_ALIAS
+        connections[alias].close_if_unusable_or_obsolete()
+        return OrmQ.objects.using(alias)
+
+    def close(self) -> None:
+        """Close this thread's connection, unless it is in a transaction."""
+        super().close()
+        self._watch = None
+        if not connections[self.alias].in_atomic_block:
+            connections[self.alias].close()
+
+    def _run(self, action: Callable[[Rows], _Given], *, repeatable: bool = True) -> _Given:
+        return orm_trouble.run(
+            self.alias, lambda c: action(Rows(c, self.list_key)), repeatable=repeatable
+        )
+
+    # -- keep and lend ---------------------------------------------------------------------
+
+    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+        """Keep the packages, all of them or none, in their order."""
+        payloads = list(tasks)
+        # Not repeatable: a connection may die after the commit, before it says so.
+        ids = self._run(lambda rows: rows.insert(payloads, delay), repeatable=False)
+        return [str(id) for id in ids]
+
+    def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
+        """Lend packages, oldest first; at most 300 at a time."""
+        limit = min(limit, LONGEST_LIST)
+        end = time.monotonic() + wait
+        while True:
+            left = end - time.monotonic()
+            leases = orm_trouble.run(
+                self.alias, functools.partial(self._look, limit=limit, wait=left)
+            )
+            if leases or left <= 0:
+                return leases
+
+    def _look(self, connection: BaseDatabaseWrapper, *, limit: int, wait: float) -> list[Lease]:
+        """Claim; when there is nothing, wait until there may be something."""
+        rows = Rows(connection, self.list_key)
+        if wait <= 0:
+            return self._claim(rows, limit)
+        kind = watch_for(connection)
+        if type(self._watch) is not kind:
+            self._watch = kind(self.list_key)
+        self._watch.begin(connection)
+        leases = self._claim(rows, limit)
+        if leases:
+            self._watch.reset()
+            return leases
+        due = rows.due()
+        until_due = wait if due is None else max(due, _SHORTEST_WAIT)
+        self._watch.wait(connection, min(wait, until_due, LONGEST))
+        return []
+
+    def _claim(self, rows: Rows, limit: int) -> list[Lease]:
+        # One token for the leases of one call, and never again, whatever forks.
+        token = f"{self.holder}.{secrets.token_hex(8)}"
+        claimed = rows.claim(limit, token)
+        return [Lease(f"{id}:{token}", payload, str(id), count) for id, payload, count in claimed]
+
+    def timeout(self, task: Any) -> datetime:
+        """Give the end of a lease that begins now, for a subclass that writes its own `dequeue`."""
+        return timezone.now() + timedelta(seconds=Conf.RETRY)
+
+    # -- take back -------------------------------------------------------------------------
+
+    def acknowledge_many(self, receipts: Sequence[str]) -> None:
+        """Delete the rows that these receipts still hold."""
+        self._run(lambda rows: rows.acknowledge(_held(receipts)))
+
+    def renew(self, receipts: Sequence[str]) -> list[str]:
+        """Prolong what these receipts hold, be it lapsed, until somebody else leases it."""
+        valid = self._run(lambda rows: rows.renew(_held(receipts)))
+        return [receipt for receipt in receipts if _normal(receipt) in valid]
+
+    def release(
+        self, receipts: Sequence[str], delay: float = 0.0, *, counted: bool = False
+    ) -> None:
+        """Give back what these receipts still hold."""
+        self._run(lambda rows: rows.release(_held(receipts), delay, uncount=not counted))
+
+    def release_holder(self, holder: str) -> int:
+        """Give back all leases whose token begins with this holder."""
+        return self._run(lambda rows: rows.release_holder(holder))
+
+    def delete(self, task_id: str) -> bool:
+        """Delete the row with this id, be it leased."""
+        id = _row_id(str(task_id))
+        return id is not None and self._run(lambda rows: rows.delete(id)) > 0
+
+    def purge_queue(self) -> None:
+        """Delete all rows of this queue."""
+        self._run(lambda rows: rows.purge())
+
+    # -- tell ------------------------------------------------------------------------------
+
+    def queue_size(self) -> int:
+        """Count the rows that may be leased now."""
+        return self._run(lambda rows: rows.count_waiting())
+
+    def lock_size(self) -> int:
+        """Count the rows that are leased."""
+        return self._run(lambda rows: rows.count_leased())
+
+    def ping(self) -> bool:
+        """Ask the server on a connection of its own, since this thread's might hang."""
+        return orm_trouble.answers(self.alias, _PING_LIMIT)
+
+    def info(self) -> str:
+        """Name alias, database and version."""
+        if not self._info:
+            name, version = orm_trouble.run(self.alias, _name_and_version)
+            self._info = f"ORM {self.alias} ({name} {version})"
+        return self._info
+
+    def set_stat(self, key: str, value: str, timeout: int) -> None:
+        """Keep a heartbeat in the table of `Heartbeat`."""
+        self._run(lambda rows: rows.beat(key, value, timeout))
+
+    def get_stat(self, key: str) -> str | None:
+        """Give the heartbeat under `key`, or None."""
+        return self._run(lambda rows: rows.stat(key))
+
+    def get_stats(self, pattern: str) -> list[str]:
+        """Give all live heartbeats whose keys begin as the pattern does."""
+        return self._run(lambda rows: rows.stats(pattern.rstrip("*")))
+
+
+def _normal(receipt: Any) -> str:
+    """Give a receipt its full form: a subclass that writes its own `dequeue` may give row ids."""
+    text = str(receipt)
+    return text if ":" in text else f"{text}:"
+
+
+def _held(receipts: Sequence[str]) -> Mapping[str, int]:
+    """Give receipt -> row id, in full form and once each, without what no broker of ours gave."""
+    pairs = ((receipt, _row_id(receipt.partition(":")[0])) for receipt in map(_normal, receipts))
+    return {receipt: id for receipt, id in pairs if id is not None}
+
+
+def _row_id(text: str) -> int | None:
+    id = int(text) if text.isascii() and text.isdecimal() else -1
+    return id if 0 <= id <= _LARGEST_ID else None
+
+
+def _name_and_version(connection: BaseDatabaseWrapper) -> tuple[str, str]:
+    version = ".".join(map(str, connection.get_database_version()))
+    return str(connection.display_name), version

@@ -1,0 +1,212 @@
+"""The rows of the ORM broker: what can be done with a queue on one connection, as it is.
+
+No patience and no waiting: see `orm_trouble` and `orm_wait`.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_q.brokers.orm_sql import listed, moment, statements
+from django_q.brokers.orm_wait import channel
+from django_q.conf import Conf
+
+#: Rows, ids or receipts in one statement: SQLite takes 999 parameters in its older builds, and no
+#: statement here has more than three for each.
+LONGEST_LIST = 300
+#: Characters of all packages in one statement: MySQL takes 16 MiB by default, 4 bytes a character.
+_LONGEST_INSERT = 2**21
+
+#: Receipt -> row id: the receipts that say more than nonsense.
+Held = Mapping[str, int]
+
+
+class Rows:
+    """The rows of the queue `key`. Made for one action of one thread."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, key: str) -> None:
+        self._connection = connection
+        self._key = key
+        self._sql = statements(connection)
+        self._is_postgresql = connection.vendor == "postgresql"
+        self._returns_ids = connection.features.can_return_rows_from_bulk_insert
+
+    def _moment(self, seconds: float = 0.0) -> Any:
+        return moment(self._connection, seconds)
+
+    def _change(self, text: str, values: Sequence[Any]) -> int:
+        """Run a statement; how many rows it changed."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(text, values)
+            return int(cursor.rowcount)
+
+    def _fetch(self, text: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(text, values)
+            return list(cursor.fetchall())
+
+    def _transaction(self) -> Any:
+        return transaction.atomic(self._connection.alias, savepoint=False)
+
+    # -- keep ------------------------------------------------------------------------------
+
+    def insert(self, payloads: Sequence[str], delay: float) -> list[int]:
+        """Insert all rows or none; their ids, in the order of the payloads."""
+        # Where the ids of several new rows are not told (MySQL), each row is a statement.
+        chunks = list(_chunks(payloads, LONGEST_LIST if self._returns_ids else 1))
+        with self._transaction() if len(chunks) > 1 else contextlib.nullcontext():
+            return [id for chunk in chunks for id in self._insert_chunk(chunk, delay)]
+
+    def _insert_chunk(self, payloads: Sequence[str], delay: float) -> list[int]:
+        ready = self._moment(delay)
+        places = ", ".join([f"(%s, %s, {self._sql.moment})"] * len(payloads))
+        values = [value for payload in payloads for value in (self._key, payload, ready)]
+        if self._is_postgresql:
+            text = self._sql.insert_and_tell.replace("{rows}", places)
+            made = self._fetch(text, [*values, channel(self._key)])
+        elif self._returns_ids:
+            made = self._fetch(self._sql.insert_returning.replace("{rows}", places), values)
+        else:
+            with self._connection.cursor() as cursor:
+                cursor.execute(self._sql.insert.replace("{rows}", places), values)
+                made = [(cursor.lastrowid,)]
+        # Numbered in the order of the payloads, but told in any.
+        return sorted(id for (id,) in made)
+
+    # -- lend ------------------------------------------------------------------------------
+
+    def claim(self, limit: int, token: str) -> list[tuple[int, str, int]]:
+        """Lend up to `limit` rows, oldest first: id, payload, deliveries of each."""
+        if self._is_postgresql:
+            now, end = self._moment(), self._moment(Conf.RETRY)
+            claimed = self._fetch(self._sql.claim, [self._key, now, limit, end, token])
+        elif self._connection.in_atomic_block or self._is_ready():
+            with self._transaction():
+                claimed = self._claim_in_steps(limit, token)
+        else:
+            claimed = []
+        return [(id, payload, deliveries) for id, payload, deliveries in claimed]
+
+    def _claim_in_steps(self, limit: int, token: str) -> list[tuple[Any, ...]]:
+        if self._connection.vendor == "sqlite":
+            self._change(self._sql.write, [])
+        chosen = self._fetch(self._sql.choose, [self._key, self._moment(), limit])
+        if chosen:
+            ids = [row[0] for row in chosen]
+            values = [self._moment(Conf.RETRY), token, *ids]
+            self._change(listed(self._sql.lend, len(ids)), values)
+        return chosen
+
+    def _is_ready(self) -> bool:
+        # An idle look must not write: on SQLite writers wait for each other.
+        due = self.due()
+        return due is not None and due <= 0
+
+    def due(self) -> float | None:
+        """Give the seconds until the first row is ready, negative when one is; None without any."""
+        rows = self._fetch(self._sql.due, [self._moment(), self._key])
+        return float(rows[0][0]) if rows else None
+
+    # -- take back -------------------------------------------------------------------------
+
+    def acknowledge(self, held: Held) -> None:
+        """Delete what is held."""
+        self._change_held(self._sql.acknowledge, [], held)
+
+    def renew(self, held: Held) -> set[str]:
+        """Prolong what is held; the receipts of which that is true."""
+        if self._change_held(self._sql.renew, [self._moment(Conf.RETRY)], held) == len(held):
+            return set(held)
+        valid: set[str] = set()
+        for part in _parts(held):
+            # A row that was not held before cannot have become so since.
+            values = [*part.values(), *part]
+            ids = {id for (id,) in self._fetch(listed(self._sql.who_holds, len(part)), values)}
+            valid |= {receipt for receipt, id in part.items() if id in ids}
+        return valid
+
+    def release(self, held: Held, delay: float, uncount: bool) -> None:
+        """Give back what is held, to the front or in `delay` seconds."""
+        if delay > 0:
+            values = [int(uncount), self._moment(delay)]
+            changed = self._change_held(self._sql.release_later, values, held)
+        else:
+            changed = self._change_held(self._sql.release, [int(uncount)], held)
+        self._tell(changed)
+
+    def release_holder(self, holder: str) -> int:
+        """Give back what is leased with a token of this holder, uncounted; how many."""
+        values = [1, self._key, self._moment(), f"{holder}.%"]
+        changed = self._change(self._sql.release_holder, values)
+        self._tell(changed)
+        return changed
+
+    def _change_held(self, text: str, values: Sequence[Any], held: Held) -> int:
+        return sum(
+            self._change(listed(text, len(part)), [*values, *part.values(), *part])
+            for part in _parts(held)
+        )
+
+    def _tell(self, changed: int) -> None:
+        """Wake those who listen, as a new package does."""
+        if changed and self._is_postgresql:
+            self._fetch(self._sql.tell, [channel(self._key)])
+
+    def delete(self, id: int) -> int:
+        """Delete one row; how many there were."""
+        return self._change(self._sql.delete, [self._key, id])
+
+    def purge(self) -> None:
+        """Delete all rows of the queue."""
+        self._change(self._sql.purge, [self._key])
+
+    def count_waiting(self) -> int:
+        """Count what is ready."""
+        return int(self._fetch(self._sql.waiting, [self._key, self._moment()])[0][0])
+
+    def count_leased(self) -> int:
+        """Count what is leased."""
+        return int(self._fetch(self._sql.leased, [self._key, self._moment()])[0][0])
+
+    # -- heartbeats ------------------------------------------------------------------------
+
+    def beat(self, key: str, value: str, seconds: float) -> None:
+        """Write a heartbeat; a new one takes the place of all that have expired."""
+        values = [value, self._moment(seconds), key]
+        if not self._change(self._sql.beat, values):
+            self._change(self._sql.forget_expired, [self._moment()])
+            self._change(self._sql.first_beat, values)
+
+    def stat(self, key: str) -> str | None:
+        """Give the heartbeat under this key."""
+        rows = self._fetch(self._sql.stat, [self._moment(), key])
+        return str(rows[0][0]) if rows else None
+
+    def stats(self, prefix: str) -> list[str]:
+        """Give the heartbeats whose keys begin so."""
+        values = [self._moment(), len(prefix), prefix]
+        return [str(value) for (value,) in self._fetch(self._sql.stats_by_prefix, values)]
+
+
+def _parts(held: Held) -> Iterator[Held]:
+    """Cut into parts that fit into a statement, by rising id so that no two deadlock."""
+    pairs = sorted(held.items(), key=lambda pair: pair[1])
+    for begin in range(0, len(pairs), LONGEST_LIST):
+        yield dict(pairs[begin : begin + LONGEST_LIST])
+
+
+def _chunks(payloads: Sequence[str], longest: int) -> Iterator[list[str]]:
+    """Cut into lists that fit into a statement by number and by size."""
+    chunk: list[str] = []
+    size = 0
+    for payload in payloads:
+        if chunk and (len(chunk) == longest or size + len(payload) > _LONGEST_INSERT):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(payload)
+        size += len(payload)
+    if chunk:
+        yield chunk

@@ -1,0 +1,198 @@
+"""The statements of the ORM broker, each with its intent, in the words of each database.
+
+A row waits while `lock` is past; with `lock` in the future it is leased if it has a `token`, and
+delayed if not. A row without `lock` is on hold: somebody emptied the field in the admin. The index
+`(key, lock, id)` gives what is ready in the order in which it is lent.
+"""
+
+import dataclasses
+import functools
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+
+from django_q.exceptions import ConfigurationError
+
+
+@dataclasses.dataclass(frozen=True)
+class _Words:
+    """What differs from database to database, and phrases that several statements share."""
+
+    #: Now or later, by the server's clock; takes the one parameter that `moment` gives.
+    moment: str
+    #: Seconds until `lock`.
+    until: str
+    #: What a receipt says of a row.
+    receipt: str = """"id" || ':' || COALESCE("token", '')"""
+    #: How chosen rows are kept from other consumers until they are lent.
+    for_update: str = ""
+    quote: str = '"'
+    or_overwrite: str = """ON CONFLICT ("key") DO UPDATE
+        SET "value" = excluded."value", "expires" = excluded."expires"
+    """
+    queue: str = '"django_q_ormq"'
+    heartbeat: str = '"django_q_heartbeat"'
+    ready: str = """FROM {queue} WHERE "key" = %s AND "lock" <= {moment}
+        ORDER BY "lock", "id" LIMIT %s {for_update}"""
+    held: str = '"id" IN ({ids}) AND {receipt} IN ({receipts})'
+    #: What is given back: without its count, if the parameter is 1. It may have none: another's row.
+    back: str = """"token" = NULL,
+        "deliveries" = "deliveries" - CASE WHEN "deliveries" > 0 THEN %s ELSE 0 END"""
+    #: `lock` of what was given back: earlier than all that waits; and the same for all, so that the
+    #: ids give them their old order, whoever gave them back and when.
+    front: str = "'2000-01-01 00:00:00'"
+
+
+_WORDS = {
+    "sqlite": _Words(
+        moment="%s",
+        until="""(JULIANDAY("lock") - JULIANDAY({moment})) * 86400""",
+    ),
+    # It stands still within a statement, which an index needs, and goes on within a transaction.
+    "postgresql": _Words(
+        moment="(STATEMENT_TIMESTAMP() + %s * INTERVAL '1 second')",
+        until="""EXTRACT(EPOCH FROM "lock" - {moment})""",
+        for_update="FOR UPDATE SKIP LOCKED",
+    ),
+    # Not NOW(): Django stores UTC, and leaves the session's time zone as it finds it.
+    "mysql": _Words(
+        moment="(UTC_TIMESTAMP(6) + INTERVAL %s MICROSECOND)",
+        until="""TIMESTAMPDIFF(MICROSECOND, {moment}, "lock") / 1000000""",
+        receipt="""CONCAT("id", ':', COALESCE("token", ''))""",
+        for_update="FOR UPDATE SKIP LOCKED",
+        quote="`",
+        or_overwrite="""ON DUPLICATE KEY UPDATE
+            "value" = VALUES("value"), "expires" = VALUES("expires")""",
+    ),
+}
+
+
+class Statements:
+    """The statements for one kind of database: the templates below, filled with its words.
+
+    What is left in braces are lists: see `listed`.
+    """
+
+    #: How long until something is ready. Takes no lock, whatever the database.
+    due = """SELECT {until} FROM {queue}
+        WHERE "key" = %s AND "lock" IS NOT NULL ORDER BY "lock" LIMIT 1"""
+    #: Choose what is lent, oldest first.
+    choose = 'SELECT "id", "payload", "deliveries" + 1 {ready}'
+    #: Lend the chosen ones.
+    lend = """UPDATE {queue} SET
+        "lock" = {moment}, "token" = %s, "deliveries" = "deliveries" + 1 WHERE "id" IN ({ids})"""
+    #: Both in one (PostgreSQL). Materialized, or the planner may choose anew for each row.
+    claim = """WITH
+        chosen AS MATERIALIZED (SELECT "id", "lock" {ready}),
+        lent AS (
+            UPDATE {queue} AS q
+            SET "lock" = {moment}, "token" = %s, "deliveries" = q."deliveries" + 1
+            FROM chosen WHERE q."id" = chosen."id"
+            RETURNING q."id", q."payload", q."deliveries", chosen."lock" AS was
+        )
+        SELECT "id", "payload", "deliveries" FROM lent ORDER BY was, "id"
+    """
+    #: Change nothing, but become the one who writes (SQLite). Who reads first and then writes in
+    #: one transaction fails when somebody else wrote in between, and waiting does not help.
+    write = 'UPDATE {queue} SET "token" = "token" WHERE "id" = 0'
+
+    #: Keep packages; where the database tells them, give their ids.
+    insert = 'INSERT INTO {queue} ("key", "payload", "lock") VALUES {rows}'
+    insert_returning = f'{insert} RETURNING "id"'
+    #: The same, and wake those who listen (PostgreSQL).
+    insert_and_tell = """WITH
+        made AS (INSERT INTO {queue} ("key", "payload", "lock") VALUES {rows} RETURNING "id"),
+        told AS (SELECT pg_notify(%s, ''))
+        SELECT "id" FROM made, told"""
+    #: Wake those who listen (PostgreSQL).
+    tell = "SELECT pg_notify(%s, '')"
+
+    #: Take away, prolong, find what some receipts still hold.
+    acknowledge = "DELETE FROM {queue} WHERE {held}"
+    renew = 'UPDATE {queue} SET "lock" = {moment} WHERE {held}'
+    who_holds = 'SELECT "id" FROM {queue} WHERE {held}'
+    #: Give back what some receipts still hold: to the front, or held back for a time.
+    release = 'UPDATE {queue} SET {back}, "lock" = {front} WHERE {held}'
+    release_later = 'UPDATE {queue} SET {back}, "lock" = {moment} WHERE {held}'
+    #: Give back the leases of one holder. By `lock`, only what is leased or delayed is searched.
+    release_holder = """UPDATE {queue} SET {back}, "lock" = {front}
+        WHERE "key" = %s AND "lock" > {moment} AND "token" LIKE %s"""
+
+    #: Take away one package, or all.
+    delete = 'DELETE FROM {queue} WHERE "key" = %s AND "id" = %s'
+    purge = 'DELETE FROM {queue} WHERE "key" = %s'
+    #: Count what waits, and what is leased.
+    waiting = 'SELECT COUNT(*) FROM {queue} WHERE "key" = %s AND "lock" <= {moment}'
+    leased = """SELECT COUNT(*) FROM {queue}
+        WHERE "key" = %s AND "lock" > {moment} AND "token" IS NOT NULL"""
+
+    #: Heartbeats: write one again, or for the first time; forget old ones; read one, or several.
+    beat = 'UPDATE {heartbeat} SET "value" = %s, "expires" = {moment} WHERE "key" = %s'
+    first_beat = """INSERT INTO {heartbeat} ("value", "expires", "key")
+        VALUES (%s, {moment}, %s) {or_overwrite}"""
+    forget_expired = 'DELETE FROM {heartbeat} WHERE "expires" <= {moment}'
+    stat = 'SELECT "value" FROM {heartbeat} WHERE "expires" > {moment} AND "key" = %s'
+    stats_by_prefix = """SELECT "value" FROM {heartbeat}
+        WHERE "expires" > {moment} AND SUBSTR("key", 1, %s) = %s ORDER BY "key"
+    """
+
+    def __init__(self, words: _Words) -> None:
+        self.moment = words.moment
+        # A word may hold words; none holds itself.
+        phrases = dataclasses.asdict(words) | {n: f"{{{n}}}" for n in ("ids", "receipts", "rows")}
+        for name, template in vars(Statements).items():
+            if isinstance(template, str) and not name.startswith("_"):
+                text = template.format_map(phrases).format_map(phrases).format_map(phrases)
+                setattr(self, name, " ".join(text.replace('"', words.quote).split()))
+
+
+def listed(text: str, count: int) -> str:
+    """Fill the lists of a statement with placeholders for so many ids and receipts."""
+    places = ", ".join(["%s"] * count)
+    return text.replace("{ids}", places).replace("{receipts}", places)
+
+
+def statements(connection: BaseDatabaseWrapper) -> Statements:
+    """Give the statements for this connection's database; made once for each kind.
+
+    Raises ConfigurationError for a database that has none.
+    """
+    skips = connection.vendor != "mysql" or connection.features.has_select_for_update_skip_locked
+    return _statements(connection.vendor, skips)
+
+
+@functools.cache
+def _statements(vendor: str, skips_locked: bool) -> Statements:
+    if vendor not in _WORDS:
+        known = ", ".join(sorted(_WORDS))
+        raise ConfigurationError(
+            f'Q_CLUSTER["orm"] names a database of the kind {vendor}; '
+            f"the ORM broker knows {known}. Choose another alias, or another broker."
+        )
+    words = _WORDS[vendor]
+    if not skips_locked:
+        # MariaDB before 10.6: consumers wait for each other, for the length of one statement.
+        words = dataclasses.replace(words, for_update=" FOR UPDATE")
+    return Statements(words)
+
+
+def moment(connection: BaseDatabaseWrapper, seconds: float = 0.0) -> Any:
+    """Give the parameter that makes a statement's moment: so long from now, by its clock.
+
+    SQLite's clock is that of the machine.
+    """
+    if connection.vendor == "postgresql":
+        return float(seconds)
+    if connection.vendor == "mysql":
+        return round((seconds + _offset(connection)) * 1_000_000)
+    return connection.ops.adapt_datetimefield_value(timezone.now() + timedelta(seconds=seconds))
+
+
+def _offset(connection: BaseDatabaseWrapper) -> float:
+    """Give the seconds between UTC and the times that Django stores on this connection."""
+    zone = connection.timezone
+    now = datetime.now(zone) if zone else datetime.now().astimezone()
+    offset = now.utcoffset()
+    return offset.total_seconds() if offset else 0.0

@@ -1,0 +1,149 @@
+"""How the ORM broker notices that there may be something to lease, in the way of each database.
+
+A watch is begun before the look at the queue and waits after it, so that what comes in between is
+not missed. It is a hint only: who was woken looks for himself, and looks once a second anyhow.
+"""
+
+import hashlib
+import selectors
+import time
+import weakref
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_q.conf import Conf
+
+#: Seconds after which everybody looks again: PostgreSQL's hints do not come through a pgbouncer
+#: that shares sessions, nor from an old producer.
+LONGEST = 1.0
+#: Seconds between two looks at SQLite's change counter: right after something came, and when idle.
+_SQLITE_PAUSES = (0.005, 0.02)
+#: Seconds until the first look at a server that gives no hints; the last is `Conf.POLL`.
+_FIRST_POLL = 0.01
+#: By how much a pause grows from one look to the next.
+_GROWTH = 1.5
+
+
+def channel(queue: str) -> str:
+    """Give the name of PostgreSQL's channel for a queue: any queue name, in 63 bytes."""
+    return "django_q_" + hashlib.sha256(queue.encode()).hexdigest()[:32]
+
+
+class Poll:
+    """Sleeps between two looks, longer each time: for MySQL, and inside a transaction."""
+
+    def __init__(self, queue: str) -> None:
+        self._pause = 0.0
+
+    def begin(self, connection: BaseDatabaseWrapper) -> None:
+        """Nothing to note."""
+
+    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> None:
+        """Sleep for one pause, at most so long."""
+        self._pause = min(max(self._pause * _GROWTH, _FIRST_POLL), Conf.POLL)
+        time.sleep(min(self._pause, seconds))
+
+    def reset(self) -> None:
+        """Begin with short pauses again: something came."""
+        self._pause = 0.0
+
+
+class ChangeCounter(Poll):
+    """Looks at `PRAGMA data_version`, which changes when another connection commits (SQLite).
+
+    It costs some microseconds and takes no lock that a writer would wait for.
+    """
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(queue)
+        self._version: int | None = None
+
+    def begin(self, connection: BaseDatabaseWrapper) -> None:
+        """Note the counter."""
+        self._version = self._look(connection)
+
+    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> None:
+        """Look again and again, at most so long, until the counter has changed."""
+        shortest, longest = _SQLITE_PAUSES
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._pause = min(max(self._pause * _GROWTH, shortest), longest)
+            time.sleep(min(self._pause, left))
+            if self._look(connection) != self._version:
+                return
+
+    @staticmethod
+    def _look(connection: BaseDatabaseWrapper) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA data_version")
+            (version,) = cursor.fetchone()
+        return int(version)
+
+
+class Notifications(Poll):
+    """Listens on the queue's channel, on this thread's connection (PostgreSQL)."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(queue)
+        self._channel = channel(queue)
+        self._listening: weakref.ref[Any] | None = None
+        self._was_told = False
+
+    def begin(self, connection: BaseDatabaseWrapper) -> None:
+        """Listen, if this connection does not yet; forget what was heard so far."""
+        connection.ensure_connection()
+        raw = connection.connection
+        if self._listening is None or self._listening() is not raw:
+            with connection.cursor() as cursor:
+                cursor.execute(f'LISTEN "{self._channel}"')
+            if hasattr(raw, "pgconn"):
+                # psycopg 3 gives what comes with the answer to a statement to handlers only.
+                raw.add_notify_handler(self._hear)
+            self._listening = weakref.ref(raw)
+        self._was_told = False
+        if not hasattr(raw, "pgconn"):
+            raw.notifies.clear()
+
+    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> None:
+        """Wait until a notification comes, at most so long."""
+        raw = connection.connection
+        with selectors.DefaultSelector() as selector, connection.wrap_database_errors:
+            if self._has_heard(raw):
+                return
+            selector.register(raw, selectors.EVENT_READ)
+            if selector.select(seconds):
+                self._read(raw)
+
+    def _hear(self, notification: Any) -> None:
+        self._was_told = True
+
+    def _has_heard(self, raw: Any) -> bool:
+        """Tell whether a notification is there already, read along with something else."""
+        if hasattr(raw, "pgconn"):
+            return self._was_told or raw.pgconn.notifies() is not None
+        # psycopg2
+        raw.poll()
+        return bool(raw.notifies)
+
+    @staticmethod
+    def _read(raw: Any) -> None:
+        """Take in what came. Raises the driver's error when it is the end of the connection."""
+        if hasattr(raw, "pgconn"):
+            raw.pgconn.consume_input()
+            while raw.pgconn.notifies():
+                pass
+        else:
+            raw.poll()
+
+
+_WATCHES = {"sqlite": ChangeCounter, "postgresql": Notifications}
+
+
+def watch_for(connection: BaseDatabaseWrapper) -> type[Poll]:
+    """Give the kind of watch for this connection.
+
+    In a transaction that is `Poll`: SQLite shows there what was when it began, PostgreSQL tells
+    nothing until its end.
+    """
+    return Poll if connection.in_atomic_block else _WATCHES.get(connection.vendor, Poll)

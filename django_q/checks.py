@@ -1,0 +1,107 @@
+"""System checks: wrong settings are told at start, each with its cure. Called by Django."""
+
+import dataclasses
+import difflib
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Warning
+from django.db import connections
+
+from django_q.conf import Settings, effective_settings, wrong_values
+from django_q.exceptions import ConfigurationError
+
+#: Keys beside the fields of Settings that `Q_CLUSTER` may have.
+_OTHER_KEYS = {"ALT_CLUSTERS"}
+#: Keys whose presence chooses a broker that keeps its heartbeat in Django's cache.
+_CACHE_BROKERS = ("broker_class", "iron_mq", "disque_nodes", "sqs")
+#: Distributions that ship a module django_q too.
+_STRANGERS = ("django-q", "django-q2")
+
+
+def check_settings(app_configs: Any = None, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Check `Q_CLUSTER`: unknown keys, wrong values, and what the choice of broker needs."""
+    try:
+        raw = effective_settings()
+    except ConfigurationError as error:
+        return [Error(str(error), id="django_q.E001")]
+    messages: list[CheckMessage] = []
+    messages += _unknown_keys(raw)
+    messages += [Error(problem, id="django_q.E003") for problem in wrong_values(raw)]
+    if any(message.is_serious() for message in messages):
+        return messages
+    messages += _own_package()
+    messages += _heartbeat_cache(raw)
+    messages += _database_broker(raw)
+    return messages
+
+
+def _unknown_keys(raw: dict[str, Any]) -> list[CheckMessage]:
+    known = {field.name for field in dataclasses.fields(Settings)} | _OTHER_KEYS
+    messages: list[CheckMessage] = []
+    for key in raw:
+        if key in known:
+            continue
+        close = difflib.get_close_matches(str(key).lower(), known, n=1)
+        hint = f'Did you mean "{close[0]}"?' if close else "See the table in docs/configure."
+        messages.append(
+            Warning(f"Q_CLUSTER has no setting {key!r}; it is ignored.", hint, id="django_q.W002")
+        )
+    return messages
+
+
+def _heartbeat_cache(raw: dict[str, Any]) -> list[CheckMessage]:
+    if not any(raw.get(key) is not None for key in _CACHE_BROKERS):
+        return []
+    alias = raw.get("cache", "default")
+    backend = str(django_settings.CACHES.get(alias, {}).get("BACKEND", ""))
+    if not backend.endswith(("LocMemCache", "DummyCache")):
+        return []
+    return [
+        Warning(
+            f"The cache {alias!r} is not shared between processes, so qinfo and qmonitor "
+            "cannot see the clusters of this broker.",
+            'Point Q_CLUSTER["cache"] at a shared cache (Redis, Memcached, database).',
+            id="django_q.W004",
+        )
+    ]
+
+
+def _database_broker(raw: dict[str, Any]) -> list[CheckMessage]:
+    alias = raw.get("orm")
+    if alias is None or raw.get("broker_class"):
+        return []
+    if alias not in connections.databases:
+        known = ", ".join(sorted(connections.databases))
+        return [
+            Error(
+                f'Q_CLUSTER["orm"] is {alias!r}, which is no database of this project.',
+                f"The aliases in DATABASES are: {known}.",
+                id="django_q.E005",
+            )
+        ]
+    return []
+
+
+def _own_package() -> list[CheckMessage]:
+    strangers = [name for name in _STRANGERS if _is_installed(name)]
+    if not strangers:
+        return []
+    return [
+        Error(
+            f"Besides django-q3, {', '.join(strangers)} is installed and brings a module "
+            "django_q of its own: their files overwrite each other.",
+            f"pip uninstall {' '.join(strangers)}, then pip install --force-reinstall django-q3.",
+            id="django_q.E006",
+        )
+    ]
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,112 @@
+"""What is owed to a worker that died: its finished work is settled, its other work goes on.
+
+Used by the housekeeper only, so user code (hooks, pickles of arguments) does not run here.
+"""
+
+import pickle
+
+from django.utils import timezone
+
+from django_q.brokers import Broker
+from django_q.cluster.clerk import EXIT_CLERK_FAILED
+from django_q.cluster.scoreboard import Cause, Holdings, Mark, Obituary, Phase, Slot
+from django_q.cluster.settlement import Settlement
+from django_q.conf import Conf, logger
+from django_q.recorder import Record, Stores, record
+from django_q.results import ledger
+from django_q.results.base import Row, encode_value
+
+
+class Burial:
+    """Deals with dead workers, by what stands in their slots. Idempotent: tried until it works."""
+
+    def __init__(self, broker: Broker, settlement: Settlement, stores: Stores) -> None:
+        self._broker = broker
+        self._settlement = settlement
+        self._stores = stores
+
+    def bury(self, slot: Slot, obituary: Obituary) -> None:
+        """Settle, charge and give back. Raises BrokerError or ResultsUnavailable, to try again."""
+        finished = _finished(slot)
+        if finished:
+            self._settlement.settle(finished)
+        settled = {done.receipt for done in finished}
+        mark: Mark | None = slot.mark.read()
+        if mark is not None and (mark.receipt is None or mark.receipt not in settled):
+            self._judge(mark, obituary)
+        holdings: Holdings | None = slot.holdings.read()
+        if holdings is not None:
+            running = mark.receipt if mark is not None else None
+            self._give_back(
+                [r for r in holdings.receipts if r not in settled and r != running],
+                holdings.holder,
+            )
+
+    def unsettled_receipts(self, slot: Slot) -> list[str]:
+        """Give the receipts of outcomes that stand in a slot's journal."""
+        return [done.receipt for done in _finished(slot) if done.receipt is not None]
+
+    def _give_back(self, receipts: list[str], holder: str) -> None:
+        if self._broker.can_release and receipts:
+            self._broker.release(receipts)
+        # Leases whose reply the dead worker had not written down yet.
+        self._broker.release_holder(holder)
+
+    def _judge(self, mark: Mark, obituary: Obituary) -> None:
+        """Charge the death to what ran, and let it come back; the ledger decides what then."""
+        reason = obituary.how
+        if mark.phase in (Phase.OPENING, Phase.RUNNING):
+            if obituary.cause is Cause.HARD_LIMIT:
+                self._condemn(mark)
+            elif obituary.cause is Cause.NONE and obituary.status != EXIT_CLERK_FAILED:
+                self._charge(mark, reason)
+        if mark.receipt is None:
+            self._record_loss(mark, obituary)
+        elif self._broker.can_release:
+            is_counted = obituary.cause is not Cause.SHUTDOWN
+            self._broker.release([mark.receipt], counted=is_counted)
+
+    def _charge(self, mark: Mark, reason: str) -> None:
+        if mark.receipt is None:
+            return
+        is_opening = mark.phase is Phase.OPENING
+        text = f"it died of {reason}"
+        deaths = ledger.charge_death(mark.key, text, in_opening=is_opening)
+        name = mark.name or mark.key
+        logger.error("%s [%s] ended its worker (%s), death %d of %d",
+                     name, mark.task_id, reason, deaths, Conf.MAX_DEATHS)  # fmt: skip
+
+    def _condemn(self, mark: Mark) -> None:
+        took = mark.until - mark.since
+        text = (
+            f"The task ran longer than its hard limit of {took:g} s and did not end "
+            "at its soft limit, so its worker was killed (timeout)."
+        )
+        logger.error("Timeout %s [%s]: killed after %.1f s", mark.name, mark.task_id, took)
+        if mark.receipt is None:
+            return
+        if mark.phase is Phase.OPENING:
+            ledger.charge_death(mark.key, f"it took longer than {took:g} s", in_opening=True)
+        ledger.condemn(mark.key, text)
+
+    def _record_loss(self, mark: Mark, obituary: Obituary) -> None:
+        """Record a failure for a task whose broker cannot deliver it again."""
+        if mark.phase is not Phase.RUNNING:
+            return
+        now = timezone.now()
+        text = (
+            f"The worker died while it ran this task ({obituary.how}), and "
+            "a broker without receipts cannot deliver it again."
+        )
+        row = Row(
+            id=mark.task_id, name=mark.name, func=mark.func, hook=None, args=encode_value(()),
+            kwargs=encode_value({}), result=encode_value(text), group=None,
+            cluster=self._broker.list_key, started=now, stopped=now, success=False,
+            attempt_count=1, enqueued=now,
+        )  # fmt: skip
+        record([Record(row, to_database=True)], self._stores)
+
+
+def _finished(slot: Slot) -> list[Record]:
+    """Give the outcomes that the dead worker had not settled, or perhaps just had."""
+    return [pickle.loads(data) for data in slot.journal.read()]

@@ -1,0 +1,156 @@
+"""The housekeeper: the process with the clock and the books. Runs no user code.
+
+Duties, each on its own clock, and none stops the others when its server is away:
+
+1. bury the dead: settle what they had finished, charge what killed them, give back the rest;
+2. renew for workers that hold the interpreter too long to do it themselves;
+3. keep the heartbeat;
+4. prune results and old ledger rows;
+5. end a cluster that was to run once, when its queue is empty.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from django_q.brokers import Broker
+from django_q.cluster.backoff import Backoff
+from django_q.cluster.burial import Burial
+from django_q.cluster.child import Boot
+from django_q.cluster.heartbeat import Heartbeat
+from django_q.cluster.scoreboard import Holdings, Mark, Slot, State
+from django_q.cluster.settlement import Settlement
+from django_q.conf import Conf, logger
+from django_q.exceptions import BrokerError, ResultsUnavailable
+from django_q.recorder import Stores
+from django_q.results import ledger
+from django_q.results.pruning import prune
+
+#: Longest time a death or the end of the supervisor goes unnoticed.
+_TICK = 0.1
+#: Time between two prunings: results grow by some thousand rows at most in between.
+_PRUNE_PERIOD = 5.0
+_LEDGER_PERIOD = 3600.0
+#: A worker whose clerk was silent for so long is stuck, however short `retry` is.
+_SILENCE = 1.0
+
+
+class _Duty:
+    """Something done every so often; what fails is tried again after a pause, and told."""
+
+    def __init__(self, what: str, period: float, do: Callable[[], None]) -> None:
+        self._what = what
+        self._period = period
+        self._do = do
+        self._next = 0.0
+        self._backoff = Backoff()
+
+    def do_when_due(self) -> None:
+        now = time.monotonic()
+        if now < self._next or self._backoff.is_waiting:
+            return
+        self._next = now + self._period
+        try:
+            self._do()
+        except (BrokerError, ResultsUnavailable) as error:
+            pause = self._backoff.fail()
+            logger.error("Housekeeper, %s: %s Next try in %.1f s.", self._what, error, pause)
+            return
+        except Exception:  # one duty must not end the others; this one is tried again
+            logger.exception("Housekeeper, %s failed", self._what)
+            self._backoff.fail()
+            return
+        if self._backoff.succeed():
+            logger.info("Housekeeper, %s works again", self._what)
+
+
+class Housekeeper:
+    """Does the duties of one cluster until it is told to stop."""
+
+    def __init__(self, boot: Boot, broker: Broker, settlement: Settlement, stores: Stores) -> None:
+        self._boot = boot
+        self._broker = broker
+        self._slots = boot.board.slots()[1:]
+        self._burial = Burial(broker, settlement, stores)
+        self._heartbeat = Heartbeat(boot, broker, self._slots)
+        self._done_at_pruning = -1
+        self._was_empty = False
+        self._duties = [
+            _Duty("burying the dead", 0.0, self._bury),
+            _Duty("renewing for stuck workers", _TICK, self._renew_for_stuck),
+            _Duty("heartbeat", Conf.GUARD_CYCLE, self._heartbeat.beat),
+            _Duty("pruning", _PRUNE_PERIOD, self._prune),
+            _Duty("the ledger", _LEDGER_PERIOD, self._drop_old_ledger_rows),
+        ]
+        if boot.run_once:
+            self._duties.append(
+                _Duty("the end of the queue", Conf.GUARD_CYCLE, self._end_when_empty)
+            )
+
+    def run(self) -> None:
+        """Do what is due until SIGTERM, or until the supervisor is gone."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        self._boot.board.slot(self._boot.slot).set("state", State.IDLE)
+        while not self._boot.life.poll():
+            for duty in self._duties:
+                duty.do_when_due()
+            if signal.sigtimedwait({signal.SIGTERM}, _TICK):
+                break
+        self._bury()
+        self._heartbeat.end()
+
+    def _bury(self) -> None:
+        for slot in self._slots:
+            obituary = slot.obituary
+            if obituary is not None and not slot.is_buried:
+                self._burial.bury(slot, obituary)
+                slot.set("burial", obituary.pid)
+
+    def _renew_for_stuck(self) -> None:
+        """Keep the leases of workers whose clerk cannot run; give back what waits there."""
+        now = time.monotonic()
+        if not (self._broker.can_renew and self._broker.portable_receipts):
+            return
+        for slot in self._slots:
+            is_alive = slot.get("state") in (State.IDLE, State.BUSY) and not slot.obituary
+            silence = max(_SILENCE, Conf.RETRY / 3)
+            if is_alive and now - max(slot.beat, slot.renewed) > silence:
+                slot.renewed = now
+                self._renew(slot)
+
+    def _renew(self, slot: Slot) -> None:
+        # The flag first, then the mark: the worker marks first and looks at the flag then.
+        slot.set("recall", slot.get("recall") + 1)
+        mark: Mark | None = slot.mark.read()
+        holdings: Holdings | None = slot.holdings.read()
+        if holdings is None:
+            return
+        running = [mark.receipt] if mark is not None and mark.receipt is not None else []
+        unsettled = self._burial.unsettled_receipts(slot)
+        kept = [*running, *(r for r in unsettled if r not in running)]
+        self._broker.renew(kept)
+        if self._broker.can_release:
+            self._broker.release([r for r in holdings.receipts if r not in kept])
+
+    def _prune(self) -> None:
+        done = sum(slot.get("done") for slot in self._slots)
+        if done != self._done_at_pruning:
+            prune(Conf.SAVE_LIMIT, Conf.SAVE_LIMIT_PER, duration=1.0)
+            self._done_at_pruning = done
+
+    def _drop_old_ledger_rows(self) -> None:
+        ledger.drop_old_rows()
+
+    def _end_when_empty(self) -> None:
+        """Stop the cluster once nothing waits and nobody works, seen twice in a row."""
+        alive = [slot for slot in self._slots if slot.get("state") != State.FREE]
+        is_empty = (
+            bool(alive)
+            and all(slot.get("state") == State.IDLE for slot in alive)
+            and self._broker.queue_size() == 0
+        )
+        if is_empty and self._was_empty:
+            logger.info("The queue %s is empty", self._broker.list_key)
+            os.kill(self._boot.supervisor, signal.SIGTERM)
+        self._was_empty = is_empty

@@ -1,0 +1,74 @@
+"""A worker's journal: outcomes that are finished and not settled yet, in shared memory.
+
+Written by the worker's main thread before its next package starts, read by the housekeeper when
+the worker was killed. Standard library only.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+#: Room for unsettled outcomes in each of two halves: about a hundred small ones.
+JOURNAL_SIZE = 128 * 1024
+
+_INTEGER = struct.Struct("<q")
+_ENTRY_HEADER = struct.Struct("<QII")  # generation, length, crc
+
+
+class Journal:
+    """Unsettled outcomes, appended to one half while the other is being settled.
+
+    A half begins with its generation; entries of an older generation are void, so a half is
+    cleared by one write. Only the main thread appends, clears and changes halves; the clerk only
+    counts what it has settled.
+    """
+
+    def __init__(self, view: memoryview) -> None:
+        self._halves = (view[:JOURNAL_SIZE], view[JOURNAL_SIZE : 2 * JOURNAL_SIZE])
+        self._current = 0
+        self._used = [8, 8]
+        self._written = [0, 0]
+        self._settled = [0, 0]
+
+    def append(self, data: bytes) -> int | None:
+        """Write one outcome; gives the half it stands in, or None when there is no room."""
+        needed = _ENTRY_HEADER.size + len(data)
+        for half in (self._current, 1 - self._current):
+            if self._written[half] == self._settled[half] and self._used[half] > 8:
+                self._clear(half)
+            if self._used[half] + needed <= JOURNAL_SIZE:
+                self._current = half
+                self._write(half, data)
+                return half
+        return None
+
+    def settle(self, half: int) -> None:
+        """Count one outcome of this half as settled."""
+        self._settled[half] += 1
+
+    def read(self) -> Iterator[bytes]:
+        """Give the outcomes of both halves, settled ones perhaps among them."""
+        for half in self._halves:
+            generation, offset = _INTEGER.unpack_from(half)[0], 8
+            while offset + _ENTRY_HEADER.size <= JOURNAL_SIZE:
+                entry_generation, length, crc = _ENTRY_HEADER.unpack_from(half, offset)
+                offset += _ENTRY_HEADER.size
+                data = bytes(half[offset : offset + length])
+                if not length or entry_generation != generation or zlib.crc32(data) != crc:
+                    break
+                yield data
+                offset += length
+
+    def _write(self, half: int, data: bytes) -> None:
+        view, offset = self._halves[half], self._used[half]
+        generation = _INTEGER.unpack_from(view)[0]
+        end = offset + _ENTRY_HEADER.size + len(data)
+        view[offset + _ENTRY_HEADER.size : end] = data
+        _ENTRY_HEADER.pack_into(view, offset, generation, len(data), zlib.crc32(data))
+        self._used[half] = end
+        self._written[half] += 1
+
+    def _clear(self, half: int) -> None:
+        view = self._halves[half]
+        _INTEGER.pack_into(view, 0, _INTEGER.unpack_from(view)[0] + 1)
+        self._used[half] = 8

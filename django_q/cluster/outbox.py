@@ -1,0 +1,96 @@
+"""Outcomes on their way from a worker's main thread to the books, settled in batches.
+
+The main thread adds; the clerk settles.
+"""
+
+import collections
+import threading
+import time
+from typing import NamedTuple
+
+from django_q.cluster.backoff import Backoff
+from django_q.cluster.scoreboard import Journal
+from django_q.cluster.settlement import Settlement
+from django_q.conf import logger
+from django_q.exceptions import BrokerError, ResultsUnavailable
+from django_q.recorder import Record
+from django_q.results.rejected import Rejection
+
+#: An outcome is settled after this time at the latest (a turn of the clerk costs some 5 ms).
+_OLDEST = 0.05
+#: Outcomes that make a full batch; measured: larger ones save nothing on Redis.
+_FULL = 100
+
+
+class Finished(NamedTuple):
+    """What the main thread hands over: an outcome, or a package that it could not open."""
+
+    what: Record | Rejection
+    receipt: str | None
+    #: The half of the slot's journal that holds it; None when it is not there.
+    half: int | None = None
+    #: Set once it is settled, for a main thread that waits.
+    settled: threading.Event | None = None
+
+
+class Outbox:
+    """Keeps outcomes until they are settled; nothing is dropped while the servers are away."""
+
+    def __init__(self, settlement: Settlement, journal: Journal) -> None:
+        self._settlement = settlement
+        self._journal = journal
+        self._entries: collections.deque[Finished] = collections.deque()
+        self._oldest = 0.0
+        self._is_awaited = False
+        self._backoff = Backoff()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, finished: Finished) -> bool:
+        """Take an outcome (main thread); True when it should be settled at once."""
+        self._entries.append(finished)
+        if len(self._entries) == 1:
+            self._oldest = time.monotonic()
+        if finished.settled is not None:
+            self._is_awaited = True
+        return self._is_awaited or len(self._entries) >= _FULL
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether a batch is full, old, or waited for."""
+        return self._is_awaited or len(self._entries) >= _FULL or now - self._oldest >= _OLDEST
+
+    def due_in(self, now: float) -> float:
+        """Seconds until something has to be done about the outcomes here."""
+        return max(self._oldest + _OLDEST - now, self._backoff.left, 0.0)
+
+    def settle(self) -> list[str]:
+        """Settle a batch; gives the receipts that are done with. Waits out its back-off."""
+        if self._backoff.is_waiting:
+            return []
+        self._is_awaited = False
+        batch = [self._entries.popleft() for _ in range(min(len(self._entries), 2 * _FULL))]
+        self._oldest = time.monotonic()
+        try:
+            self._write(batch)
+        except (ResultsUnavailable, BrokerError) as error:
+            self._entries.extendleft(reversed(batch))
+            pause = self._backoff.fail()
+            logger.error("Results wait to be saved: %s Next try in %.1f s.", error, pause)
+            return []
+        if self._backoff.succeed():
+            logger.info("Results are saved again")
+        for finished in batch:
+            if finished.half is not None:
+                self._journal.settle(finished.half)
+            if finished.settled is not None:
+                finished.settled.set()
+        return [finished.receipt for finished in batch if finished.receipt is not None]
+
+    def _write(self, batch: list[Finished]) -> None:
+        records = [f.what for f in batch if isinstance(f.what, Record)]
+        if records:
+            self._settlement.settle(records)
+        for finished in batch:
+            if isinstance(finished.what, Rejection):
+                self._settlement.reject(finished.what)

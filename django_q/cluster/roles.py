@@ -1,0 +1,38 @@
+"""Puts the parts of a child's role together. Runs in the child, after Django is set up."""
+
+import os
+from collections.abc import Callable
+
+from django.db import connections
+
+from django_q.brokers import get_broker
+from django_q.cluster.affinity import bind_to_processors
+from django_q.cluster.child import Boot, set_title
+from django_q.cluster.clerk import Clerk
+from django_q.cluster.housekeeper import Housekeeper
+from django_q.cluster.settlement import Settlement
+from django_q.cluster.worker import Worker
+from django_q.conf import Conf
+from django_q.recorder import make_stores
+
+
+def make(boot: Boot) -> Callable[[], None]:
+    """Make the object of a role; gives the call that runs it to its end."""
+    # A connection that came through a fork belongs to the parent.
+    connections.close_all()
+    set_title(f"qcluster {boot.cluster_name} {boot.name}")
+    return _make_worker(boot) if boot.role == "worker" else _make_housekeeper(boot)
+
+
+def _make_worker(boot: Boot) -> Callable[[], None]:
+    if Conf.CPU_AFFINITY:
+        bind_to_processors(boot.slot - 1, Conf.CPU_AFFINITY, os.getpid())
+    slot = boot.board.slot(boot.slot)
+    broker, stores = get_broker(), make_stores()
+    clerk = Clerk(broker, Settlement(broker, stores), boot.board, slot, boot.life)
+    return Worker(boot.name, broker.list_key, slot, clerk, stores).run
+
+
+def _make_housekeeper(boot: Boot) -> Callable[[], None]:
+    broker, stores = get_broker(), make_stores()
+    return Housekeeper(boot, broker, Settlement(broker, stores), stores).run

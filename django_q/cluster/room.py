@@ -1,0 +1,55 @@
+"""How many packages a worker may have waiting: one if tasks are slow, hundreds if quick."""
+
+import time
+
+from django_q.brokers import Broker
+from django_q.conf import Conf
+
+#: A batch that ends within this time makes room for one twice as large.
+_QUICK = 0.1
+#: Most packages in an inbox: no-op tasks gain nothing beyond some hundred (measured on Redis).
+_LARGEST = 200
+
+
+class Room:
+    """Grows and shrinks with the time a batch takes. Used by the clerk."""
+
+    def __init__(self, broker: Broker) -> None:
+        # Without renewal, what waits in an inbox would lapse there: one at a time.
+        self._is_single = not (broker.has_receipts and broker.can_renew)
+        self._size = 1
+        self._asked = 0
+        self._leased_at = 0.0
+
+    @property
+    def low_water(self) -> int:
+        """So few left in the inbox call for the next batch."""
+        return self._size // 2
+
+    def wanted(self, waiting: int, held: int, busy_for: float) -> int:
+        """Tell how many to lease now. `busy_for`: seconds the running task has taken so far."""
+        if busy_for > _QUICK:
+            self._size = 1
+        if busy_for and (self._is_single or busy_for > _QUICK):
+            return 0
+        if waiting > self.low_water:
+            return 0
+        self._grow()
+        wanted = self._size - waiting
+        if Conf.is_set("queue_limit"):
+            wanted = min(wanted, Conf.QUEUE_LIMIT - held)
+        if Conf.is_set("bulk"):
+            wanted = min(wanted, Conf.BULK)
+        return max(0, wanted)
+
+    def leased(self, asked: int, got: int) -> None:
+        """Note the answer to a lease; only a full batch says something about the pace."""
+        self._asked = asked if got >= asked else 0
+        self._leased_at = time.monotonic()
+
+    def _grow(self) -> None:
+        if not self._asked or self._is_single:
+            return
+        took = time.monotonic() - self._leased_at
+        self._size = min(_LARGEST, self._size * 2) if took < _QUICK else max(1, self._size // 2)
+        self._asked = 0

@@ -1,0 +1,65 @@
+"""Settling: record outcomes, send what follows, acknowledge; in that order.
+
+Used by the clerk for its worker, and by the housekeeper for a worker that was killed.
+"""
+
+from collections.abc import Sequence
+
+from django_q.brokers import Broker, get_broker
+from django_q.conf import Conf, logger
+from django_q.recorder import Record, Stores, record
+from django_q.results import ledger, rejected
+from django_q.results.rejected import Rejection
+
+
+class Settlement:
+    """Writes outcomes to the books and tells the broker. Used by one thread."""
+
+    def __init__(self, broker: Broker, stores: Stores) -> None:
+        self._broker = broker
+        self._stores = stores
+        self._other_brokers: dict[str, Broker] = {}
+
+    def settle(self, records: Sequence[Record]) -> None:
+        """Settle outcomes. Idempotent, so it is called again when it raised.
+
+        Raises ResultsUnavailable or BrokerUnavailable; then nothing is lost.
+        """
+        done = [r.receipt for r in records if r.acknowledge and r.receipt is not None]
+
+        def after_rows() -> None:
+            self._send_followers(records)
+            if done:
+                self._broker.acknowledge_many(done)
+
+        record(records, self._stores, after_rows, getattr(self._broker, "alias", None))
+        self._send_back([r.receipt for r in records if not r.acknowledge and r.receipt])
+        known = [r.ledger_key for r in records if r.ledger_key and r.acknowledge]
+        if known:
+            ledger.forget(known)
+
+    def reject(self, rejection: Rejection) -> None:
+        """Keep a package that cannot be opened, then take it away from its broker."""
+        rejected.keep(rejection)
+        logger.error("A package of %s is rejected: %s", rejection.queue, rejection.reason)
+        if rejection.receipt is not None:
+            self._broker.fail(rejection.receipt)
+
+    def _send_followers(self, records: Sequence[Record]) -> None:
+        by_queue: dict[str, list[str]] = {}
+        for queue, payload in (follower for r in records for follower in r.followers):
+            by_queue.setdefault(queue, []).append(payload)
+        for queue, payloads in by_queue.items():
+            self._broker_of(queue).enqueue_many(payloads)
+
+    def _send_back(self, receipts: Sequence[str]) -> None:
+        """Let failed tasks that are not acknowledged come back after `retry`."""
+        if receipts and self._broker.can_release:
+            self._broker.release(receipts, Conf.RETRY, counted=True)
+
+    def _broker_of(self, queue: str) -> Broker:
+        if queue == self._broker.list_key:
+            return self._broker
+        if queue not in self._other_brokers:
+            self._other_brokers[queue] = get_broker(queue)
+        return self._other_brokers[queue]

@@ -1,0 +1,259 @@
+"""The settings: `Q_CLUSTER` as a frozen value, and `Conf`, the view of it that all code reads.
+
+Nothing is read at import. Durations are seconds (float), sizes bytes, unless a setting says so.
+"""
+
+import dataclasses
+import functools
+import logging
+import os
+import signal
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from django.conf import settings as django_settings
+from django.utils.translation import gettext_lazy as _
+
+from django_q.exceptions import ConfigurationError
+
+logger = logging.getLogger("django-q")
+
+
+def _default_workers() -> int:
+    return os.cpu_count() or 4
+
+
+def _default_time_zone() -> str | None:
+    return django_settings.TIME_ZONE if django_settings.USE_TZ else None
+
+
+def _setting(
+    default: Any, text: str, unit: str = "", low: float | None = None, high: float | None = None
+) -> Any:
+    """Declare one setting: default (or a function that gives it), meaning, unit and range."""
+    metadata = {"text": text, "unit": unit, "low": low, "high": high}
+    if callable(default):
+        return dataclasses.field(default_factory=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What `Q_CLUSTER` says, checked, with the defaults filled in.
+
+    Each field is a key of `Q_CLUSTER`; its upper-case name is an attribute of `Conf` (`name` is
+    `Conf.PREFIX` and `compress` is `Conf.COMPRESSED`, as in Django Q).
+    """
+
+    # Names and place
+    name: str = _setting("default", "Project: part of every signature and heartbeat key.")
+    cluster_name: str = _setting("", "Queue of this cluster; empty: as `name`.")
+    label: str = _setting("Django Q", "Heading in the admin.")
+    log_level: str | int = _setting("INFO", "Level of the logger `django-q` in the commands.")
+    time_zone: str | None = _setting(_default_time_zone, "Zone schedules are reckoned in.")
+    testing: bool = _setting(False, "Show the queue in the admin whatever the broker.")
+    # Broker
+    broker_class: str | None = _setting(None, "Dotted path of a broker class.")
+    iron_mq: dict | None = _setting(None, "IronMQ: host, project_id, token, ...")
+    disque_nodes: list | str | None = _setting(None, "Disque: list of `host:port`.")
+    disque_auth: str | None = _setting(None, "Disque: password.")
+    disque_fastack: bool = _setting(False, "Disque: acknowledge with FASTACK.")
+    sqs: dict | None = _setting(None, "Amazon SQS: arguments of a boto3 session, `aws_region`.")
+    orm: str | None = _setting(None, "Database alias to use as broker.")
+    mongo: dict | None = _setting(None, "MongoDB: not offered any more; see Upgrading.")
+    mongo_db: str | None = _setting(None, "MongoDB: not offered any more; see Upgrading.")
+    redis: dict | str = _setting(dict, "Redis: a URL, or keywords of redis-py.")
+    django_redis: str | None = _setting(None, "Cache alias whose django-redis connection is used.")
+    receipts: bool = _setting(True, "Redis: lend packages (False: plain list, lost on a crash).")
+    retry: float = _setting(60, "Time until work of a dead machine comes back.", "s", 0)
+    bulk: int = _setting(1, "Packages a fetch may bring; caps it only when set.", "packages", 1)
+    poll: float = _setting(0.2, "Pause of brokers that have to poll.", "s", 0)
+    legacy: str = _setting("read", "django-q2 packages: `read`, `write` too, or `off`.")
+    compress: bool = _setting(False, "Compress packages with zlib.")
+    max_package: int = _setting(256 * 2**20, "Largest package that is opened.", "bytes", 1024)
+    # Cluster
+    workers: int = _setting(_default_workers, "Worker processes.", "processes", 1)
+    daemonize_workers: bool = _setting(True, "Accepted; workers may always have children.")
+    queue_limit: int | None = _setting(
+        None, "Packages a worker may hold; caps it only when set.", "packages", 1
+    )
+    recycle: int = _setting(10_000, "Tasks after which a worker is replaced.", "tasks", 1)
+    max_rss: int | None = _setting(None, "Memory after which a worker is replaced.", "KiB", 1)
+    guard_cycle: float = _setting(0.5, "Time between two heartbeats.", "s", 0.05, 60)
+    cpu_affinity: int = _setting(0, "Processors each worker may use; 0: all.", "cores", 0)
+    start_method: str | None = _setting(None, "`fork`, `forkserver` or `spawn`; None: by platform.")
+    shutdown_timeout: float = _setting(25, "Time running tasks get when the cluster stops.", "s", 0)
+    scheduler: bool = _setting(True, "Run schedules in this cluster.")
+    catch_up: bool = _setting(True, "Run schedules that were missed while nothing ran.")
+    # Tasks
+    timeout: float | None = _setting(None, "Soft limit of a task; None: none.", "s", 0)
+    grace: float = _setting(5, "Time between the soft and the hard limit.", "s", 0)
+    open_timeout: float = _setting(10, "Time opening a package may take.", "s", 0.1)
+    ack_failures: bool = _setting(False, "Unset: a failed task is done. False: it comes back.")
+    max_attempts: int = _setting(0, "Runs of a failing task; 0: no limit.", "runs", 0)
+    max_deaths: int = _setting(3, "Workers a task may kill before it fails.", "deaths", 1)
+    max_lost: int = _setting(10, "Leases a task may lose before it fails.", "leases", 1)
+    sync: bool = _setting(False, "Run every task in place (for tests).")
+    # Results
+    save_limit: int = _setting(250, "Successes kept; 0: all, -1: none.", "rows", -1)
+    save_limit_per: str | None = _setting(None, "Keep `save_limit` per `group`, `name` or `func`.")
+    cached: bool | int = _setting(False, "Results to the cache: True, or seconds to keep them.")
+    cache: str | None = _setting("default", "Cache alias for results and heartbeats.")
+    error_reporter: dict = _setting(dict, "Error reporters: name to arguments.")
+
+    #: Settings with few allowed values.
+    CHOICES: ClassVar[Mapping[str, tuple[Any, ...]]] = types.MappingProxyType(
+        {
+            "legacy": ("read", "write", "off"),
+            "start_method": (None, "fork", "forkserver", "spawn"),
+            "save_limit_per": (None, "group", "name", "func"),
+        }
+    )
+
+    @classmethod
+    def from_django(cls) -> "Settings":
+        """Build from `settings.Q_CLUSTER` and the environment's `Q_CLUSTER_NAME`.
+
+        Raises ConfigurationError for the first wrong value. Unknown keys are left to the checks.
+        """
+        raw = effective_settings()
+        for problem in wrong_values(raw):
+            raise ConfigurationError(problem)
+        known = {field.name for field in dataclasses.fields(cls)}
+        value = cls(**{key: raw[key] for key in raw if key in known})
+        return dataclasses.replace(value, cluster_name=value.cluster_name or value.name)
+
+
+def effective_settings() -> dict[str, Any]:
+    """Give the raw dict that counts: `Q_CLUSTER` with the alternative named by the environment."""
+    raw = getattr(django_settings, "Q_CLUSTER", None)
+    raw = {} if raw is None else raw
+    if not isinstance(raw, Mapping):
+        raise ConfigurationError(f"Q_CLUSTER is {raw!r}: it must be a dict.")
+    name = os.environ.get("Q_CLUSTER_NAME")
+    merged = {key: value for key, value in raw.items() if key != "ALT_CLUSTERS"}
+    if name:
+        merged |= {"cluster_name": name} | dict(raw.get("ALT_CLUSTERS", {}).get(name, {}))
+    return merged
+
+
+def wrong_values(raw: Mapping[str, Any]) -> list[str]:
+    """Tell what is wrong with the values of `raw`, a sentence each; unknown keys are passed over."""
+    problems = []
+    hints = _type_hints()
+    for field in dataclasses.fields(Settings):
+        if field.name not in raw:
+            continue
+        value, low, high = raw[field.name], field.metadata["low"], field.metadata["high"]
+        where = f'Q_CLUSTER["{field.name}"] is {value!r}'
+        unit = f" {field.metadata['unit']}" if field.metadata["unit"] else ""
+        choices = Settings.CHOICES.get(field.name)
+        if not _fits(value, hints[field.name]):
+            problems.append(f"{where}: it must be {_type_name(hints[field.name])}.")
+        elif choices and value not in choices:
+            problems.append(f"{where}: it must be one of {', '.join(map(repr, choices))}.")
+        elif isinstance(value, (int, float)) and low is not None and value < low:
+            problems.append(f"{where}: it must be at least {low}{unit}.")
+        elif isinstance(value, (int, float)) and high is not None and value > high:
+            problems.append(f"{where}: it must be at most {high}{unit}.")
+    return problems
+
+
+@functools.cache
+def _type_hints() -> dict[str, Any]:
+    return typing.get_type_hints(Settings)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if isinstance(hint, types.UnionType):
+        return any(_fits(value, part) for part in typing.get_args(hint))
+    if hint is bool:
+        return isinstance(value, bool) or value in (0, 1)
+    if hint in (int, float):
+        return isinstance(value, (int, float) if hint is float else int) and value is not True
+    if hint is str:
+        return isinstance(value, str) or hasattr(value, "__mod__") and hasattr(value, "_wrapped")
+    return isinstance(value, (list, tuple) if hint is list else hint)
+
+
+def _type_name(hint: Any) -> str:
+    parts = typing.get_args(hint) or (hint,)
+    names = {int: "a whole number", float: "a number", bool: "True or False", str: "a string"}
+    names |= {dict: "a dict", list: "a list", types.NoneType: "None"}
+    return " or ".join(names[part] for part in parts)
+
+
+class _Conf:
+    """The settings by their upper-case names, read when they are used; an assigned value wins."""
+
+    STARTING = _("Starting")
+    WORKING = _("Working")
+    IDLE = _("Idle")
+    STOPPED = _("Stopped")
+    STOPPING = _("Stopping")
+
+    QSIZE = sys.platform != "darwin"
+    SIGNAL_NAMES: ClassVar[dict[int, str]] = {number: number.name for number in signal.Signals}
+
+    _ALIASES: ClassVar[Mapping[str, str]] = {"PREFIX": "name", "COMPRESSED": "compress"}
+    _DERIVED: ClassVar[Mapping[str, Callable[["_Conf"], Any]]] = {
+        "SECRET_KEY": lambda conf: django_settings.SECRET_KEY,
+        "Q_STAT": lambda conf: f"django_q:{conf.PREFIX}:cluster",
+        "QUEUE_LIMIT": lambda conf: conf._settings.queue_limit or conf.WORKERS**2,
+        "conf": lambda conf: effective_settings(),
+    }
+
+    #: Changes whenever a setting may have: a key for what was made from the settings.
+    version: int
+
+    def __init__(self) -> None:
+        self.__dict__.update(version=0, _patched={})
+
+    @functools.cached_property
+    def _settings(self) -> Settings:
+        return Settings.from_django()
+
+    def __getattr__(self, attribute: str) -> Any:
+        """Give a setting, computed once until the next reset."""
+        if attribute.startswith("_"):
+            raise AttributeError(attribute)
+        value = self._unpatched(attribute)
+        self.__dict__[attribute] = value
+        return value
+
+    def _unpatched(self, attribute: str) -> Any:
+        if attribute in self._DERIVED:
+            return self._DERIVED[attribute](self)
+        key = self._ALIASES.get(attribute, attribute.lower())
+        if key == attribute or key not in _type_hints():
+            raise AttributeError(f"Conf has no setting {attribute!r}")
+        return getattr(self._settings, key)
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        """Patch a setting for this process, as tests do; the original value ends the patch."""
+        self.__delattr__(attribute)
+        if self._unpatched(attribute) != value:
+            self.__dict__["_patched"][attribute] = value
+            self.__dict__[attribute] = value
+
+    def __delattr__(self, attribute: str) -> None:
+        self.__dict__["_patched"].pop(attribute, None)
+        self.reset()
+
+    def is_set(self, key: str) -> bool:
+        """Tell whether the project set this key of `Q_CLUSTER` itself."""
+        return key in effective_settings() or key.upper() in self.__dict__["_patched"]
+
+    def reset(self, **kwargs: Any) -> None:
+        """Read the settings anew at the next use; what was patched stays. Also a receiver."""
+        if kwargs.get("setting") not in (None, "Q_CLUSTER", "SECRET_KEY", "TIME_ZONE", "USE_TZ"):
+            return
+        patched, version = self.__dict__["_patched"], self.__dict__["version"] + 1
+        self.__dict__.clear()
+        self.__dict__.update(patched, version=version, _patched=patched)
+
+
+Conf: Any = _Conf()

@@ -1,0 +1,143 @@
+"""Hands work to a broker: `async_task` and `async_tasks`. Runs in the producer.
+
+Also the same walk in place (`sync=True`): built, sealed, opened, executed and recorded here.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django_q import signals
+from django_q.brokers import Broker, shared_broker
+from django_q.conf import Conf, logger
+from django_q.exceptions import PackageError
+from django_q.executor import NoLimit, announce_executed, execute, send_signal
+from django_q.package import TaskPackage, build_package, open_package, seal_package
+from django_q.recorder import announce, make_stores, prepare, record
+
+#: Keywords of `async_task` that are options of the task; all others go to the function.
+OPTIONS = (
+    "hook",
+    "group",
+    "save",
+    "sync",
+    "cached",
+    "ack_failure",
+    "iter_count",
+    "iter_cached",
+    "chain",
+    "broker",
+    "timeout",
+    "cluster",
+    "task_name",
+)
+#: Packages that go to the broker in one call: some hundred fill a round trip.
+_CHUNK = 500
+
+
+def async_task(func: Any, *args: Any, **kwargs: Any) -> str:
+    """Hand a task to the cluster; gives its id, 32 hex digits.
+
+    `func` is a function of a module, or its dotted path. Keywords that are options (`hook`,
+    `group`, `timeout`, ... see docs/tasks) or stand in `q_options` (these win) are the task's;
+    all others are the function's. With `sync=True` the task runs in place, is recorded as in a
+    cluster, and what it raises is raised here.
+
+    Raises PackageError when the task cannot be packed, BrokerUnavailable when the broker cannot
+    be reached, PayloadTooLarge when it does not take that much.
+    """
+    options = _take_options(kwargs)
+    broker = options.pop("broker", None)
+    package = _pack(func, args, kwargs, options)
+    if package.get("sync", Conf.SYNC):
+        run_in_place(package)
+        return package["id"]
+    send([package], broker)
+    return package["id"]
+
+
+def async_tasks(func: Any, args_iter: Iterable[Any], **options: Any) -> list[str]:
+    """Hand one task for each element to the cluster, in few calls to the broker; their ids.
+
+    An element is a tuple of positional arguments, or else the one argument. `options` are those
+    of `async_task`, the same for all tasks; other keywords go to each call of the function. The
+    iterable may be longer than memory: it is read some hundred at a time.
+    """
+    kwargs = options
+    options = _take_options(kwargs)
+    broker = options.pop("broker", None)
+    ids: list[str] = []
+    for chunk in _chunks(args_iter):
+        packages = [
+            _pack(func, element if isinstance(element, tuple) else (element,), kwargs, options)
+            for element in chunk
+        ]
+        if options.get("sync", Conf.SYNC):
+            for package in packages:
+                run_in_place(package)
+        else:
+            send(packages, broker)
+        ids += [package["id"] for package in packages]
+    return ids
+
+
+def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:
+    """Seal packages and give them to their broker, in one call for each queue."""
+    by_queue: dict[str | None, list[TaskPackage]] = {}
+    for package in packages:
+        by_queue.setdefault(package.get("cluster"), []).append(package)
+    for queue, members in by_queue.items():
+        target = broker or shared_broker(queue)
+        sealed = [seal_package(package, target.list_key) for package in members]
+        if len(sealed) == 1:
+            target.enqueue(sealed[0])
+        else:
+            target.enqueue_many(sealed)
+        for package in members:
+            logger.debug("Enqueued %s [%s] on %s", package["name"], package["id"], target.list_key)
+
+
+def run_in_place(package: TaskPackage) -> None:
+    """Run a task here and now, as a worker would; raises what the task raised, recorded first."""
+    queue = package.get("cluster") or Conf.CLUSTER_NAME
+    opened = open_package(seal_package(package, queue), queue)
+    no_limit = NoLimit()
+    outcome = execute(opened, no_limit)
+    announce_executed(outcome, no_limit)
+    outcome, prepared = prepare(outcome)
+    record([prepared], make_stores())
+    announce(outcome, no_limit)
+    if outcome.error is not None:
+        raise outcome.error
+
+
+def _pack(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
+) -> TaskPackage:
+    package = build_package(func, args, kwargs, options)
+    send_signal(signals.pre_enqueue, task=package)
+    return package
+
+
+def _take_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Move the task's options out of the keywords; those in `q_options` win."""
+    inner = kwargs.pop("q_options", None) or {}
+    unknown = set(inner) - set(OPTIONS)
+    if unknown:
+        raise PackageError(
+            f"q_options has the unknown option {sorted(unknown)[0]!r}. "
+            f"The options are: {', '.join(OPTIONS)}."
+        )
+    options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs}
+    options |= inner
+    # A worker of another project's settings shall do as this one says.
+    for key, attribute in (("cached", "CACHED"), ("ack_failure", "ACK_FAILURES")):
+        if key not in options and getattr(Conf, attribute):
+            options[key] = getattr(Conf, attribute)
+    return {key: value for key, value in options.items() if value is not None or key == "timeout"}
+
+
+def _chunks(elements: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(elements)
+    while chunk := list(itertools.islice(iterator, _CHUNK)):
+        yield chunk

@@ -1,0 +1,54 @@
+"""The errors a caller can catch, as one tree.
+
+DjangoQError
+├── ConfigurationError    a setting is wrong (also an ImproperlyConfigured)
+├── BrokerError           the broker refused a call
+│   ├── BrokerUnavailable the server cannot be reached
+│   └── PayloadTooLarge   more bytes than the broker or the settings allow
+├── ResultsUnavailable    the database or cache of the results cannot be reached
+├── PackageError          a task cannot be packed; nothing was sent
+└── PackageRejected       a package cannot be opened; it is kept, never run
+
+TimeoutException stands apart: it is raised inside a task at its soft limit.
+"""
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class DjangoQError(Exception):
+    """Root of what django_q raises."""
+
+
+class ConfigurationError(DjangoQError, ImproperlyConfigured):
+    """A value of `Q_CLUSTER` is wrong; the text names it and the cure."""
+
+
+class BrokerError(DjangoQError):
+    """The broker answered, and refused."""
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker's server cannot be reached; the text names host and port."""
+
+
+class PayloadTooLarge(BrokerError):
+    """A sealed package is larger than its broker takes; nothing was sent."""
+
+
+class ResultsUnavailable(DjangoQError):
+    """The place where results are kept cannot be reached; nothing was saved."""
+
+
+class PackageError(DjangoQError):
+    """A task cannot be packed (unknown function, unpicklable argument); nothing was sent."""
+
+
+class PackageRejected(DjangoQError):
+    """A package cannot be opened: foreign, damaged, too large or too old. It never runs."""
+
+
+class TimeoutException(SystemExit):
+    """Raised inside a task at its soft time limit.
+
+    A SystemExit, so that the `except Exception` of a task does not swallow it.
+    """

@@ -1,0 +1,193 @@
+"""Runs one opened package: find the function, call it within its limit, tell the outcome.
+
+Runs in a worker's main thread, or in place with `sync=True`. The one broad catch around user code.
+"""
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import signal
+import traceback
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.db import close_old_connections, reset_queries
+from django.dispatch import Signal
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from django_q import signals
+from django_q.conf import Conf, logger
+from django_q.exceptions import PackageError, TimeoutException
+from django_q.package import Outcome, TaskPackage, function_path
+
+
+class SoftLimit:
+    """Raises TimeoutException in the main thread when code runs too long.
+
+    Uses SIGALRM and the real-time timer of this process, one limit at a time. The exception comes
+    only while the guarded code is on the stack.
+    """
+
+    def __init__(self) -> None:
+        self._is_armed = False
+        self._text = ""
+
+    @contextlib.contextmanager
+    def within(self, limit: float | None, what: str) -> Iterator[None]:
+        """Guard the block; `limit` in seconds, None for none. `what` begins the error's text."""
+        if limit is None:
+            yield
+            return
+        self._text = f"{what} ran longer than its limit of {limit:g} s"
+        # A task may have taken the handler or the timer for itself: both are set each time.
+        signal.signal(signal.SIGALRM, self._on_alarm)
+        try:
+            self._is_armed = True
+            signal.setitimer(signal.ITIMER_REAL, max(limit, 1e-6))
+            yield
+        finally:
+            self._is_armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _on_alarm(self, number: int, frame: types.FrameType | None) -> None:
+        if self._is_armed:
+            self._is_armed = False
+            raise TimeoutException(self._text)
+
+
+class NoLimit(SoftLimit):
+    """For tasks that run in place: their process has its own use for SIGALRM."""
+
+    @contextlib.contextmanager
+    def within(self, limit: float | None, what: str) -> Iterator[None]:
+        """Guard nothing."""
+        yield
+
+
+def time_limit(package: TaskPackage) -> float | None:
+    """Give the soft limit of a task in seconds, or None: its own, else the cluster's."""
+    limit = package.get("timeout", Conf.TIMEOUT)
+    if not isinstance(limit, (int, float)) or limit <= 0:
+        return None
+    return float(limit)
+
+
+def execute(package: TaskPackage, soft_limit: SoftLimit) -> Outcome:
+    """Run a package to its outcome. Raises nothing: what the task raises is a failure."""
+    started = timezone.now()
+    limit = time_limit(package)
+    try:
+        func = find_function(package["func"])
+        with soft_limit.within(limit, "The task"):
+            send_signal(signals.pre_execute, func=func, task=package)
+            result = _call(func, package["args"], package["kwargs"])
+    except BaseException as error:  # whatever a task raises, SystemExit too, only fails the task
+        return Outcome(package, False, error_text(error), started, timezone.now(), error)
+    return Outcome(package, True, result, started, timezone.now())
+
+
+def announce_executed(outcome: Outcome, soft_limit: SoftLimit) -> None:
+    """Send `post_execute_in_worker`, with the package as Django Q shows it, within the limit."""
+    if not signals.post_execute_in_worker.receivers:
+        return
+    package = finished_package(outcome)
+    func = package["func"]
+    with contextlib.suppress(Exception):
+        func = find_function(func)
+    with guarded(soft_limit, package, "post_execute_in_worker"):
+        send_signal(signals.post_execute_in_worker, func=func, task=package)
+
+
+def finished_package(outcome: Outcome) -> TaskPackage:
+    """Give the package with `result`, `success` and `stopped`, as signals and reporters see it."""
+    ended = {"result": outcome.result, "success": outcome.success, "stopped": outcome.stopped}
+    return outcome.package | ended  # type: ignore[return-value, operator]
+
+
+@contextlib.contextmanager
+def guarded(soft_limit: SoftLimit, package: TaskPackage, what: str) -> Iterator[None]:
+    """Run user code beside the task (hook, receiver): limited as the task, logged if it raises."""
+    try:
+        with soft_limit.within(time_limit(package), what):
+            yield
+    except BaseException:  # user code: nothing it raises may reach the worker
+        logger.exception("%s of %s [%s] raised", what, package["name"], package["id"])
+
+
+def send_signal(sent: Signal, **arguments: Any) -> None:
+    """Send a signal; a receiver that raises is logged and hurts nothing."""
+    if not sent.receivers:
+        return
+    for receiver, answer in sent.send_robust(sender="django_q", **arguments):
+        if isinstance(answer, Exception):
+            name = function_path(receiver)
+            logger.error("The signal receiver %s raised", name, exc_info=answer)
+
+
+def find_function(func: str | Callable[..., Any]) -> Callable[..., Any]:
+    """Give the callable behind a dotted path. Raises PackageError when there is none."""
+    return _import_function(func) if isinstance(func, str) else func
+
+
+@functools.lru_cache(maxsize=1024)
+def _import_function(path: str) -> Callable[..., Any]:
+    try:
+        found = _import_path(path)
+    except (ImportError, AttributeError) as error:
+        raise PackageError(f"The function {path!r} cannot be found: {error}") from error
+    if not callable(found):
+        raise PackageError(f"{path!r} is a {type(found).__name__}, not a function.")
+    return found
+
+
+def _import_path(path: str) -> Any:
+    """Import `package.module.function`, or `package.module.Class.method`."""
+    try:
+        return import_string(path)
+    except ImportError:
+        owner, _, attribute = path.rpartition(".")
+        if "." not in owner:
+            raise
+        try:
+            return getattr(import_string(owner), attribute)
+        except ImportError:
+            pass
+        raise
+
+
+def _call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    result = func(*args, **kwargs)
+    if inspect.iscoroutine(result):
+        return asyncio.run(result)
+    return result
+
+
+def error_text(error: BaseException) -> str:
+    """Give `"<error> : <traceback>"`, the result of a failed task, without our own frames."""
+    message = _message(error)
+    try:
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
+            frames = frames.tb_next
+        lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
+        return f"{message} : {''.join(lines)}"
+    except Exception as failure:  # formatting runs the error's own __str__
+        return f"{message} : its traceback cannot be shown ({type(failure).__name__})"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a failing __str__ must not hide which error it was
+        return type(error).__name__
+
+
+def close_connections() -> None:
+    """Leave the database connections of this thread as after a request."""
+    close_old_connections()
+    if django_settings.DEBUG:
+        reset_queries()

@@ -1,0 +1,21 @@
+"""The tables of Django Q. See the modules for what each one is for and who writes it."""
+
+from django_q.models.ledger import Ledger
+from django_q.models.queue import Heartbeat, OrmQ, Rejected
+from django_q.models.schedule import Schedule, validate_cron, validate_kwarg
+from django_q.models.task import Failure, FailureManager, Success, SuccessManager, Task
+
+__all__ = [
+    "Failure",
+    "FailureManager",
+    "Heartbeat",
+    "Ledger",
+    "OrmQ",
+    "Rejected",
+    "Schedule",
+    "Success",
+    "SuccessManager",
+    "Task",
+    "validate_cron",
+    "validate_kwarg",
+]

@@ -1,0 +1,217 @@
+"""A task as a dict, sealed text on the wire, and the outcome of one run.
+
+Producers build and seal; a worker's main thread opens, since unpickling is user code.
+"""
+
+import pickle
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, TypedDict
+
+from django.utils import timezone
+
+from django_q import humanhash, signing
+from django_q.conf import Conf
+from django_q.exceptions import PackageError, PackageRejected
+
+#: Longest name, group and cluster: the width of their columns.
+_LONGEST_LABEL = 100
+#: Longest dotted path of a function or hook: the width of their columns.
+_LONGEST_PATH = 256
+
+
+class TaskPackage(TypedDict, total=False):
+    """What travels: the first six keys always, the options only where they were given."""
+
+    id: str  # 32 hex digits
+    name: str
+    func: Any  # dotted path, or a callable that pickles by reference
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    started: datetime  # when it was enqueued; the name is Django Q's
+    hook: Any  # dotted path or callable, called with the Task when it is done
+    group: str
+    save: bool
+    cached: bool | int
+    sync: bool
+    ack_failure: bool
+    timeout: float | None
+    cluster: str
+    chain: list[Any]
+    iter_count: int
+    iter_cached: bool | int
+    # Added by the worker:
+    result: Any
+    success: bool
+    stopped: datetime
+
+
+class Outcome(NamedTuple):
+    """The end of one run."""
+
+    package: TaskPackage
+    success: bool
+    #: The function's value, or the text "<error> : <traceback>".
+    result: Any
+    started: datetime
+    stopped: datetime
+    #: What the function raised; None after a success and after a death.
+    error: BaseException | None = None
+
+
+def build_package(
+    func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+) -> TaskPackage:
+    """Make the package of one task; `options` are keys of TaskPackage, and `task_name`.
+
+    Raises PackageError for a function that no worker could find and for labels that are too long.
+    """
+    _check_function("func", func)
+    if options.get("hook") is not None:
+        _check_function("hook", options["hook"])
+    name, task_id = humanhash.uuid()
+    package: dict[str, Any] = {
+        "id": task_id,
+        "name": options.get("task_name") or name,
+        "func": func,
+        "args": tuple(args),
+        "kwargs": dict(kwargs),
+        "started": timezone.now(),
+    }
+    package |= {key: value for key, value in options.items() if key != "task_name"}
+    for key in ("name", "group", "cluster"):
+        _check_label(key, package.get(key))
+    return package  # type: ignore[return-value]
+
+
+def seal_package(package: TaskPackage, queue: str) -> str:
+    """Seal a package for a queue: text that only this project's clusters of that queue open.
+
+    Raises PackageError that names the argument which cannot be pickled.
+    """
+    try:
+        if Conf.LEGACY == "write":
+            return signing.SignedPackage.dumps(package)
+        return signing.seal(package, "task", queue)
+    except Exception as error:  # pickling runs code of the arguments: anything may come out
+        raise PackageError(_why_unsealable(package, error)) from error
+
+
+def open_package(payload: str, queue: str) -> TaskPackage:
+    """Open sealed text that came from this queue. Runs user code (unpickling).
+
+    Raises PackageRejected with the reason when it is not a task for this queue.
+    """
+    try:
+        package = _unseal(payload, queue)
+    except signing.BadSignature as error:
+        raise PackageRejected(
+            f"The package's signature does not match ({error}): it was sealed with another "
+            "SECRET_KEY, project name or queue, or it was changed on its way."
+        ) from error
+    except PackageRejected:
+        raise
+    except Exception as error:  # unpickling runs any code
+        raise PackageRejected(
+            f"The package cannot be read: {type(error).__name__}: {error}. "
+            "Was a class or module that it needs moved or removed?"
+        ) from error
+    _check_opened(package)
+    return package
+
+
+def derived_id(parent: str, position: int | str) -> str:
+    """Give the id of a task that follows from another: always the same for the same parent."""
+    return uuid.uuid5(uuid.UUID(parent), str(position)).hex
+
+
+def function_path(func: Any) -> str:
+    """Give the dotted path of a function, as results show it."""
+    if isinstance(func, str):
+        return func
+    name = getattr(func, "__qualname__", None)
+    if name is None:
+        return repr(func)[:_LONGEST_PATH]
+    return f"{func.__module__}.{name}"[:_LONGEST_PATH]
+
+
+def _unseal(payload: str, queue: str) -> Any:
+    if len(payload) > Conf.MAX_PACKAGE * 4 // 3 + 256:
+        raise PackageRejected(
+            f"The package has {len(payload)} bytes, more than "
+            f'Q_CLUSTER["max_package"] ({Conf.MAX_PACKAGE}) allows.'
+        )
+    if not signing.is_legacy(payload):
+        return signing.unseal(payload, "task", queue)
+    if Conf.LEGACY == "off":
+        raise PackageRejected(
+            "The package has Django Q's format, which Q_CLUSTER[\"legacy\"] = 'off' refuses."
+        )
+    return signing.SignedPackage.loads(payload)
+
+
+def _check_opened(package: Any) -> None:
+    if not isinstance(package, dict):
+        raise PackageRejected(f"The package holds a {type(package).__name__}, not a task.")
+    kinds = {"id": str, "name": str, "args": (tuple, list), "kwargs": dict, "started": datetime}
+    for key, kind in kinds.items():
+        if not isinstance(package.get(key), kind):
+            raise PackageRejected(f"The package has no usable {key!r}: {package.get(key)!r:.100}.")
+    if len(package["id"]) > 32 or not (
+        isinstance(package.get("func"), str) or callable(package.get("func"))
+    ):
+        raise PackageRejected("The package has no usable 'id' or 'func'.")
+
+
+def _check_function(role: str, func: Any) -> None:
+    if isinstance(func, str):
+        if "." not in func or len(func) > _LONGEST_PATH or "\0" in func:
+            raise PackageError(
+                f"{role} is {func!r:.300}: give a dotted path such as 'app.tasks.work', "
+                f"of at most {_LONGEST_PATH} characters."
+            )
+        return
+    if not callable(func):
+        raise PackageError(f"{role} is {func!r:.300}: give a function or its dotted path.")
+    path = getattr(func, "__qualname__", "")
+    if "<lambda>" in path or "<locals>" in path:
+        raise PackageError(
+            f"{role} is {path!r}: a worker finds functions by name, so a lambda or a function "
+            "inside another cannot be sent. Move it to the top level of a module."
+        )
+
+
+def _check_label(key: str, value: Any) -> None:
+    if value is None:
+        return
+    text = str(value)
+    if len(text) > _LONGEST_LABEL or "\0" in text:
+        raise PackageError(
+            f"{key} is {text!r:.130}, with {len(text)} characters: at most {_LONGEST_LABEL}, and no NUL."
+        )
+
+
+def _why_unsealable(package: TaskPackage, error: Exception) -> str:
+    """Find which part of the package cannot be pickled, by trying each."""
+    parts = [(f"argument {n}", value) for n, value in enumerate(package["args"], 1)]
+    parts += [(f"argument {key!r}", value) for key, value in package["kwargs"].items()]
+    parts += [
+        (f"option {key!r}", value)
+        for key, value in package.items()
+        if key not in ("args", "kwargs")
+    ]
+    for name, value in parts:
+        try:
+            pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        except Exception as cause:
+            what = f"{name} ({type(value).__name__} {_short(value)})"
+            return f"{function_path(package['func'])}: {what} cannot be pickled: {cause}"
+    return f"{function_path(package['func'])}: the task cannot be packed: {error}"
+
+
+def _short(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # a failing __repr__ must not hide the error it is to explain
+        return "without a working repr()"

@@ -1,0 +1,176 @@
+"""From outcomes to results: `prepare` in the main thread, `record` in the clerk.
+
+`prepare` does all that may run user code (pickling), so that a `Record` holds plain values only:
+it can be written by the clerk, or by the housekeeper after the worker was killed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from django_q import signals
+from django_q.brokers import Lease
+from django_q.conf import Conf, logger
+from django_q.executor import (
+    SoftLimit,
+    error_text,
+    find_function,
+    finished_package,
+    guarded,
+    send_signal,
+)
+from django_q.models import Task
+from django_q.package import Outcome, TaskPackage
+from django_q.results.base import ResultStore, Row, encode_row
+from django_q.results.cache import CachedRow, CacheStore
+from django_q.results.database import DatabaseStore
+
+
+class Record(NamedTuple):
+    """One outcome made ready for the books. Plain values: it survives in shared memory."""
+
+    #: None when the result is recorded already and only the package has to go.
+    row: Row | None
+    #: The lease it ends; None for tasks run in place and for brokers without receipts.
+    receipt: str | None = None
+    #: Keep the row in the database.
+    to_database: bool = False
+    #: Keep the row in the cache for so many seconds; None for ever, False not at all.
+    to_cache: float | bool | None = False
+    #: Take the package away from its broker once the row is kept.
+    acknowledge: bool = True
+    #: Packages that come next: (queue, sealed text).
+    followers: tuple[tuple[str, str], ...] = ()
+    #: The main thread waits until it is settled, since user code (a hook) runs after it.
+    is_awaited: bool = False
+    #: Ledger row that is done with; only of packages that were delivered before.
+    ledger_key: str | None = None
+
+
+class Stores(NamedTuple):
+    """The result stores of one role, made once for each process."""
+
+    database: DatabaseStore
+    cache: CacheStore
+
+
+def make_stores() -> Stores:
+    """Make the stores the settings name; connects to nothing."""
+    return Stores(DatabaseStore(), CacheStore())
+
+
+def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Record]:
+    """Make the record of an outcome. Runs user code: pickles arguments and result.
+
+    An outcome that cannot be pickled becomes a failure that says so; that outcome is given back.
+    """
+    outcome, row = _storable(outcome)
+    package = outcome.package
+    cached = package.get("cached", Conf.CACHED)
+    has_listener = package.get("hook") is not None or bool(signals.post_execute.receivers)
+    is_known = lease is not None and lease.deliveries > 1
+    return outcome, Record(
+        row=row,
+        receipt=None if lease is None else lease.receipt,
+        to_database=not cached and _is_kept(package, outcome.success),
+        to_cache=_cache_time(cached),
+        acknowledge=_is_done(package, outcome.success, lease.deliveries if lease else 1),
+        is_awaited=has_listener,
+        ledger_key=lease.key if is_known and lease is not None else None,
+    )
+
+
+def announce(outcome: Outcome, soft_limit: SoftLimit) -> None:
+    """Call the hook and send `post_execute`, once, after the outcome was settled. User code."""
+    package = outcome.package
+    hook = package.get("hook")
+    if hook is not None:
+        with guarded(soft_limit, package, "The hook"):
+            find_function(hook)(as_task(outcome))
+    if signals.post_execute.receivers:
+        with guarded(soft_limit, package, "post_execute"):
+            send_signal(signals.post_execute, task=finished_package(outcome))
+
+
+def as_task(outcome: Outcome) -> Task:
+    """Give an outcome as the Task that hooks are called with; saving it updates its row."""
+    row = encode_row(outcome)
+    values = row._asdict() | {
+        "args": outcome.package["args"],
+        "kwargs": outcome.package["kwargs"],
+        "result": outcome.result,
+    }
+    task = Task(**values)
+    task._state.adding = False
+    return task
+
+
+def record(
+    records: Sequence[Record],
+    stores: Stores,
+    acknowledge: Callable[[], None] | None = None,
+    broker_alias: str | None = None,
+) -> None:
+    """Keep the rows, then call `acknowledge`: in one transaction where broker and rows share one.
+
+    Raises ResultsUnavailable with nothing acknowledged when the results cannot be kept.
+    """
+    rows = [record.row for record in records if record.to_database and record.row]
+    cached = [CachedRow(r.row, r.to_cache) for r in records if r.row and r.to_cache is not False]
+    if cached:
+        stores.cache.save_cached(cached)
+    shares = acknowledge is not None and broker_alias == stores.database.alias
+    if rows or shares:
+        within = acknowledge if shares else None
+        _log_duplicates(stores.database.save(rows, within))
+    if acknowledge is not None and not shares:
+        acknowledge()
+
+
+def _log_duplicates(task_ids: Iterable[str]) -> None:
+    for task_id in task_ids:
+        logger.warning(
+            "Task [%s] ran twice: the first success stands, this one is dropped", task_id
+        )
+
+
+def _storable(outcome: Outcome) -> tuple[Outcome, Row]:
+    try:
+        return outcome, encode_row(outcome)
+    except Exception as error:  # pickling runs code of the result
+        failed = outcome._replace(
+            success=False,
+            error=error,
+            result=f"The result ({type(outcome.result).__name__}) could not be stored: {error_text(error)}",
+        )
+    try:
+        return failed, encode_row(failed)
+    except Exception:  # the task changed an argument into something that cannot be pickled
+        bare = failed.package | {"args": (), "kwargs": {}}
+        return failed, encode_row(failed._replace(package=bare))  # type: ignore[arg-type]
+
+
+def _is_kept(package: TaskPackage, success: bool) -> bool:
+    """Failures always are; successes unless the task or `save_limit` says not to."""
+    if not success:
+        return True
+    kept = package.get("save")
+    return Conf.SAVE_LIMIT >= 0 if kept is None else bool(kept)
+
+
+def _cache_time(cached: Any) -> float | bool | None:
+    if cached is True:
+        return None
+    return float(cached) if cached else False
+
+
+def _is_done(package: TaskPackage, success: bool, deliveries: int) -> bool:
+    """Tell whether this outcome ends the package.
+
+    A failed task is done, unless the project set `ack_failures` to False itself: then it comes
+    back after `retry`, up to `max_attempts` runs, as in Django Q.
+    """
+    if success or not Conf.is_set("ack_failures"):
+        return True
+    if package.get("ack_failure", Conf.ACK_FAILURES):
+        return True
+    return 0 < Conf.MAX_ATTEMPTS <= deliveries

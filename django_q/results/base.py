@@ -1,0 +1,96 @@
+"""One result as a row, and what keeps rows: `ResultStore`.
+
+Rows are made in a worker's main thread, since pickling a value is user code; they are written by
+its clerk, or by the housekeeper after the worker was killed, so they hold plain values only.
+"""
+
+import pickle
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django_q.conf import Conf
+from django_q.package import Outcome, function_path
+
+
+class Row(NamedTuple):
+    """One outcome as the columns of `django_q_task`, in this order; pickles as text."""
+
+    id: str
+    name: str
+    func: str
+    hook: str | None
+    args: str | None
+    kwargs: str | None
+    result: str | None
+    group: str | None
+    cluster: str | None
+    started: datetime
+    stopped: datetime
+    success: bool
+    attempt_count: int
+    enqueued: datetime
+
+
+class ResultStore:
+    """Keeps rows. Used by one thread of a process at a time."""
+
+    #: Database alias whose transactions the store takes part in; None where it has none.
+    alias: str | None = None
+
+    def save(self, rows: Sequence[Row], within: Callable[[], None] | None = None) -> list[str]:
+        """Keep the rows; a recorded success stands, a recorded failure is overwritten.
+
+        `within` runs in the same transaction, where there is one, after the rows were written.
+        Gives the ids of rows that were *not* taken since another run's success stands already.
+        A row that cannot be stored becomes a failed row that says so. Raises ResultsUnavailable,
+        with nothing kept, when the server is away.
+        """
+        raise NotImplementedError
+
+
+def encode_row(outcome: Outcome) -> Row:
+    """Make the row of an outcome. Runs user code (pickling) and raises whatever that raises."""
+    package = outcome.package
+    hook = package.get("hook")
+    return Row(
+        id=package["id"],
+        name=str(package["name"]),
+        func=function_path(package["func"]),
+        hook=None if hook is None else function_path(hook),
+        args=encode_value(tuple(package["args"])),
+        kwargs=encode_value(package["kwargs"]),
+        result=encode_value(outcome.result),
+        group=_text(package.get("group")),
+        cluster=_text(package.get("cluster")) or Conf.CLUSTER_NAME,
+        started=outcome.started,
+        stopped=outcome.stopped,
+        success=outcome.success,
+        attempt_count=1,
+        enqueued=package["started"],
+    )
+
+
+def encode_value(value: Any) -> str | None:
+    """Pickle a value into the text that PickledObjectField reads; None stays None."""
+    if value is None:
+        return None
+    # Identity of type first: comparing would run a value's own __eq__.
+    if type(value) is tuple and not value:
+        return _EMPTY_TUPLE
+    if type(value) is dict and not value:
+        return _EMPTY_DICT
+    return _pickled(value)
+
+
+def _pickled(value: Any) -> str:
+    return b64encode(pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)).decode()
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+_EMPTY_TUPLE = _pickled(())
+_EMPTY_DICT = _pickled({})

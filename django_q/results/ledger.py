@@ -1,0 +1,88 @@
+"""The ledger: what went wrong with a package before. Rows are written only when something did.
+
+Read by a worker's main thread from a package's second delivery on; written by the housekeeper.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from django.db import DatabaseError, InterfaceError, router
+from django.utils import timezone
+
+from django_q.exceptions import ResultsUnavailable
+from django_q.models import Ledger
+
+#: A row that nothing came back for is of no use after the longest retention of any broker here.
+_KEPT = timedelta(days=14)
+
+
+class History(NamedTuple):
+    """What the ledger knows of a package."""
+
+    deaths: int = 0
+    #: When set, the package is not run but fails with this text.
+    verdict: str | None = None
+    #: The last thing that went wrong.
+    reason: str = ""
+    #: It went wrong while the package was being opened.
+    in_opening: bool = False
+
+
+#: Begins the reason of a death that happened before the package was open.
+_OPENING = "while it was being opened: "
+
+
+def package_key(queue: str, tracking_id: str, payload: str) -> str:
+    """Give the key of a package: queue and tracking id, else a digest of the payload."""
+    name = tracking_id or hashlib.sha256(payload.encode()).hexdigest()
+    key = f"{queue}:{name}"
+    return key if len(key) <= 100 else hashlib.sha256(key.encode()).hexdigest()
+
+
+def history(key: str) -> History:
+    """Look a package up; an empty History when nothing went wrong. Raises ResultsUnavailable."""
+    try:
+        row = Ledger.objects.using(_alias()).filter(key=key).first()
+    except (DatabaseError, InterfaceError) as error:
+        raise ResultsUnavailable(f"The ledger cannot be read: {error}") from error
+    if row is None:
+        return History()
+    in_opening = row.reason.startswith(_OPENING)
+    return History(row.deaths, row.verdict, row.reason.removeprefix(_OPENING), in_opening)
+
+
+def charge_death(key: str, reason: str, *, in_opening: bool = False) -> int:
+    """Count a death against a package; gives how many it has caused by now."""
+    rows = Ledger.objects.using(_alias())
+    row, _ = rows.get_or_create(key=key)
+    row.deaths += 1
+    row.reason = f"{_OPENING if in_opening else ''}{reason}"
+    row.save(using=_alias())
+    return int(row.deaths)
+
+
+def condemn(key: str, verdict: str) -> None:
+    """Say that a package is not to be run again, and what its failed row will say."""
+    Ledger.objects.using(_alias()).update_or_create(key=key, defaults={"verdict": verdict})
+
+
+def forget(keys: Sequence[str]) -> None:
+    """Drop the rows of packages that are done."""
+    Ledger.objects.using(_alias()).filter(key__in=keys).delete()
+
+
+def drop_old_rows() -> int:
+    """Drop rows whose package never came back."""
+    old = Ledger.objects.using(_alias()).filter(updated__lt=timezone.now() - _KEPT)
+    return int(old.delete()[0])
+
+
+def lapses(deliveries: int, known: History) -> int:
+    """Tell how often a lease of a package was lost with nobody seeing why."""
+    return max(0, deliveries - 1 - known.deaths)
+
+
+def _alias() -> str:
+    return router.db_for_write(Ledger)

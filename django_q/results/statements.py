@@ -1,0 +1,168 @@
+"""The SQL that writes rows into `django_q_task`, in the form of each database: `RowWriter`.
+
+Used by the database store only. It decides nothing: errors come out as the database raised them.
+"""
+
+import functools
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import DataError, connections
+from django.utils import timezone
+
+from django_q.models import Task
+from django_q.results.base import Row
+
+#: Bytes of the largest row: SQLite's default limit; PostgreSQL's is 7 % higher. MySQL says its own.
+_LARGEST = 10**9
+#: Bytes that a statement needs beside the three pickles.
+_OVERHEAD = 8192
+#: Columns that a run overwrites in the row of a failed one. `success` is not among them: MySQL
+#: assigns from left to right, so what the conditions look at must come last.
+_OVERWRITTEN = [name for name in Row._fields if name not in ("id", "attempt_count", "success")]
+
+
+class RowWriter:
+    """Writes rows through the connection that the calling thread has to `alias`."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    @property
+    def _connection(self) -> Any:
+        return connections[self.alias]
+
+    # -- new rows --------------------------------------------------------------------------
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        """Write new rows in the fastest way; all or none, in the caller's transaction."""
+        self._check_sizes(rows)
+        if self._can_copy:
+            self.copy(rows)
+        else:
+            self.insert_many(rows)
+
+    def insert_many(self, rows: Sequence[Row]) -> None:
+        """Write new rows with plain INSERT: the way that every database and driver has."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(self._insert_sql, [self._parameters(row) for row in rows])
+
+    def copy(self, rows: Sequence[Row]) -> None:
+        """Write new rows with COPY, which takes about half the time (psycopg 3 only)."""
+        connection = self._connection
+        # Django turns the driver's errors into its own in execute(), but not in copy().
+        with connection.cursor() as cursor, connection.wrap_database_errors:
+            with cursor.copy(self._copy_sql) as copy:
+                for row in rows:
+                    copy.write_row(self._parameters(row))
+
+    # -- rows that may be there ------------------------------------------------------------
+
+    def upsert(self, row: Row) -> None:
+        """Write a row that is new, or over a failure of another run, which is one attempt more.
+
+        A recorded success stays as it is, and so does the row of this very run.
+        """
+        self._check_sizes([row])
+        with self._connection.cursor() as cursor:
+            cursor.execute(self._upsert_sql, self._parameters(row))
+
+    # -- parts -----------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _can_copy(self) -> bool:
+        connection = self._connection
+        return bool(connection.vendor == "postgresql" and connection.Database.__name__ == "psycopg")
+
+    @functools.cached_property
+    def _columns(self) -> dict[str, str]:
+        """The fields of a row with their quoted columns (`group` is a word of SQL)."""
+        quote = self._connection.ops.quote_name
+        columns = {field.name: quote(field.column) for field in Task._meta.concrete_fields}
+        return {name: columns[name] for name in Row._fields}
+
+    @functools.cached_property
+    def _table(self) -> str:
+        return str(self._connection.ops.quote_name(Task._meta.db_table))
+
+    @functools.cached_property
+    def _insert_sql(self) -> str:
+        columns = ", ".join(self._columns.values())
+        values = ", ".join(["%s"] * len(self._columns))
+        return f"INSERT INTO {self._table} ({columns}) VALUES ({values})"  # noqa: S608
+
+    @functools.cached_property
+    def _copy_sql(self) -> str:
+        return f"COPY {self._table} ({', '.join(self._columns.values())}) FROM STDIN"
+
+    @functools.cached_property
+    def _upsert_sql(self) -> str:
+        if self._connection.vendor == "mysql":
+            return self._insert_sql + self._mysql_conflict()
+        return self._insert_sql + self._standard_conflict()
+
+    def _standard_conflict(self) -> str:
+        old = {name: f"{self._table}.{column}" for name, column in self._columns.items()}
+        new = {name: f"excluded.{column}" for name, column in self._columns.items()}
+        sets = [f"{self._columns[name]} = {new[name]}" for name in [*_OVERWRITTEN, "success"]]
+        sets.append(f"{self._columns['attempt_count']} = {old['attempt_count']} + 1")
+        same = " AND ".join(f"{old[name]} = {new[name]}" for name in ("started", "stopped"))
+        return (
+            f" ON CONFLICT ({self._columns['id']}) DO UPDATE SET {', '.join(sets)}"
+            f" WHERE NOT {old['success']} AND NOT ({same})"
+        )
+
+    def _mysql_conflict(self) -> str:
+        # There is no WHERE here: each column is told to stay. The count comes first and `started`,
+        # `stopped`, `success` last, since each assignment sees those to its left.
+        column = self._columns
+        new = {name: f"VALUES({column[name]})" for name in column}
+        same = " AND ".join(f"{column[name]} = {new[name]}" for name in ("started", "stopped"))
+        stays = f"{column['success']} OR ({same})"
+        sets = [("attempt_count", f"{column['attempt_count']} + 1")]
+        last = ["started", "stopped"]
+        sets += [(name, new[name]) for name in _OVERWRITTEN if name not in last]
+        sets += [(name, new[name]) for name in last]
+        parts = [f"{column[name]} = IF({stays}, {column[name]}, {value})" for name, value in sets]
+        # A success stays one; over a failure, or over the same run, the new word is right.
+        parts.append(f"{column['success']} = {column['success']} OR {new['success']}")
+        return f" ON DUPLICATE KEY UPDATE {', '.join(parts)}"
+
+    def _parameters(self, row: Row) -> tuple[Any, ...]:
+        adapt = self._connection.ops.adapt_datetimefield_value
+        return (
+            *row[: Row._fields.index("started")],
+            adapt(storable(row.started)),
+            adapt(storable(row.stopped)),
+            row.success,
+            row.attempt_count,
+            adapt(storable(row.enqueued)),
+        )
+
+    def _check_sizes(self, rows: Sequence[Row]) -> None:
+        """Refuse what the server would: MySQL hangs up on it, which looks as if it were away."""
+        limit = self._largest
+        for row in rows:
+            size = len(row.args or "") + len(row.kwargs or "") + len(row.result or "")
+            if size > limit:
+                raise DataError(
+                    f"it has {size} bytes, more than the {limit} that the database "
+                    f"{self.alias!r} ({self._connection.vendor}) takes"
+                )
+
+    @functools.cached_property
+    def _largest(self) -> int:
+        if self._connection.vendor != "mysql":
+            return _LARGEST
+        with self._connection.cursor() as cursor:
+            cursor.execute("SELECT @@max_allowed_packet")
+            return int(cursor.fetchone()[0]) - _OVERHEAD
+
+
+def storable(moment: datetime) -> datetime:
+    """Give a moment as the database gives it back: aware where `USE_TZ` is set, else naive."""
+    if timezone.is_aware(moment) == settings.USE_TZ:
+        return moment
+    return timezone.make_aware(moment) if settings.USE_TZ else timezone.make_naive(moment)

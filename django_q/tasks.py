@@ -1,0 +1,54 @@
+"""The public face: what an application imports."""
+
+from django_q.brokers import get_broker
+from django_q.brokers.base import Broker
+from django_q.conf import Conf
+from django_q.enqueue import async_task, async_tasks
+from django_q.humanhash import uuid
+from django_q.models import Schedule, Task
+from django_q.results.lookup import (
+    count_group,
+    count_group_cached,
+    delete_cached,
+    delete_group,
+    delete_group_cached,
+    fetch,
+    fetch_cached,
+    fetch_group,
+    fetch_group_cached,
+    result,
+    result_cached,
+    result_group,
+    result_group_cached,
+)
+from django_q.signing import SignedPackage
+
+__all__ = [
+    "Conf",
+    "Schedule",
+    "SignedPackage",
+    "Task",
+    "async_task",
+    "async_tasks",
+    "count_group",
+    "count_group_cached",
+    "delete_cached",
+    "delete_group",
+    "delete_group_cached",
+    "fetch",
+    "fetch_cached",
+    "fetch_group",
+    "fetch_group_cached",
+    "get_broker",
+    "queue_size",
+    "result",
+    "result_cached",
+    "result_group",
+    "result_group_cached",
+    "uuid",
+]
+
+
+def queue_size(broker: Broker | None = None) -> int:
+    """Count the packages that wait in the queue of this cluster, or of `broker`."""
+    return (broker or get_broker()).queue_size()

@@ -1,0 +1,1 @@
+"""The proof: real servers, real processes, real signals."""

@@ -1,0 +1,86 @@
+"""The databases of the test project, and which of them everything goes to.
+
+The servers start on first use, long after the settings were read: `add` lets them in then. A child
+process finds their ports in the environment when it reads the settings.
+"""
+
+import os
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.db import connections
+
+#: Every alias a test can ask for.
+ALIASES = ("default", "postgres", "mariadb")
+#: The alias that the router names, in this process and in its children.
+CHOICE = "TEST_ALIAS"
+
+
+class Router:
+    """Sends every model to the alias in `TEST_ALIAS`, read at each use so that tests can switch."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        """The chosen alias."""
+        return os.environ.get(CHOICE, "default")
+
+    db_for_write = db_for_read
+
+    def allow_relation(self, *objects: Any, **hints: Any) -> bool:
+        """Rows of one test are all on one alias."""
+        return True
+
+
+def sqlite(directory: str | None) -> dict[str, Any]:
+    """A file in WAL mode, shared by processes; without a directory a database in memory."""
+    if directory is None:
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    options = {
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+    }
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.path.join(directory, "default.sqlite3"),
+        "OPTIONS": options,
+    }
+
+
+def server(alias: str, port: int) -> dict[str, Any]:
+    """The entry for one of our database servers."""
+    engine, user = {"postgres": ("postgresql", "postgres"), "mariadb": ("mysql", "root")}[alias]
+    return {
+        "ENGINE": f"django.db.backends.{engine}",
+        "NAME": "django_q",
+        "HOST": "127.0.0.1",
+        "PORT": port,
+        "USER": user,
+        "PASSWORD": "",
+    }
+
+
+def known() -> dict[str, dict[str, Any]]:
+    """The servers whose ports stand in the environment."""
+    ports = {alias: os.environ.get(_variable(alias)) for alias in ALIASES if alias != "default"}
+    return {alias: server(alias, int(port)) for alias, port in ports.items() if port}
+
+
+def add(alias: str, port: int) -> None:
+    """Make a server that has just started known to this process and its future children."""
+    os.environ[_variable(alias)] = str(port)
+    settings.DATABASES[alias] = server(alias, port)
+    connections.configure_settings(settings.DATABASES)
+
+
+def _variable(alias: str) -> str:
+    return f"TEST_{alias.upper()}_PORT"
+
+
+def empty(alias: str) -> None:
+    """Delete the rows that tests make: those of the queue, users and their sessions."""
+    for model in apps.get_app_config("django_q").get_models():
+        if not model._meta.proxy:
+            model._base_manager.using(alias).all()._raw_delete(alias)
+    for name in ("admin.LogEntry", "sessions.Session", "auth.User"):
+        apps.get_model(name)._base_manager.using(alias).all().delete()
