@@ -47,14 +47,11 @@ class ORM(Broker):
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
+        #: The database the packages are in.
+        self.alias: str = Conf.ORM or DEFAULT_DB_ALIAS
         self._watch: Poll | None = None
 
     # -- connections -----------------------------------------------------------------------
-
-    @property
-    def alias(self) -> str:
-        """The database the packages are in."""
-        return Conf.ORM or DEFAULT_DB_ALIAS
 
     @staticmethod
     def get_connection(list_key: str | None = None) -> "QuerySet[OrmQ]":
@@ -143,7 +140,7 @@ class ORM(Broker):
 
     def release_holder(self, holder: str) -> int:
         """Give back all leases whose token begins with this holder."""
-        return self._run(lambda rows: rows.release_holder(holder))
+        return self._run(lambda rows: rows.release(rows.held_by(holder), 0.0, uncount=True))
 
     def delete(self, task_id: str) -> bool:
         """Delete the row with this id, be it leased."""

@@ -13,12 +13,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_q.brokers.orm_sql import listed, moment, statements
 from django_q.brokers.orm_wait import channel
 from django_q.conf import Conf
+from django_q.exceptions import PayloadTooLarge
 
 #: Rows, ids or receipts in one statement: SQLite takes 999 parameters in its older builds, and no
 #: statement here has more than three for each.
 LONGEST_LIST = 300
-#: Characters of all packages in one statement: MySQL takes 16 MiB by default, 4 bytes a character.
-_LONGEST_INSERT = 2**21
+#: Bytes of the packages in one statement, unless a single one is larger: what any MySQL takes.
+_LARGEST_INSERT = 2**19
+#: Bytes of an insert beside its package, amply reckoned.
+_OVERHEAD = 2**12
 
 #: Receipt -> row id: the receipts that say more than nonsense.
 Held = Mapping[str, int]
@@ -54,11 +57,25 @@ class Rows:
     # -- keep ------------------------------------------------------------------------------
 
     def insert(self, payloads: Sequence[str], delay: float) -> list[int]:
-        """Insert all rows or none; their ids, in the order of the payloads."""
+        """Insert all rows or none; their ids, in the order of the payloads.
+
+        Raises PayloadTooLarge for one that the database does not take.
+        """
+        self._check_size(max(map(len, payloads), default=0))
         # Where the ids of several new rows are not told (MySQL), each row is a statement.
         chunks = list(_chunks(payloads, LONGEST_LIST if self._returns_ids else 1))
         with self._transaction() if len(chunks) > 1 else contextlib.nullcontext():
             return [id for chunk in chunks for id in self._insert_chunk(chunk, delay)]
+
+    def _check_size(self, size: int) -> None:
+        # MySQL would hang up in the middle of it; the others take a gigabyte.
+        if self._connection.vendor == "mysql" and size + _OVERHEAD > _LARGEST_INSERT:
+            limit = int(self._fetch("SELECT @@max_allowed_packet", [])[0][0]) - _OVERHEAD
+            if size > limit:
+                raise PayloadTooLarge(
+                    f"A package of {size} bytes is larger than the {limit} that the database "
+                    f'"{self._connection.alias}" takes. Raise its max_allowed_packet.'
+                )
 
     def _insert_chunk(self, payloads: Sequence[str], delay: float) -> list[int]:
         ready = self._moment(delay)
@@ -128,32 +145,27 @@ class Rows:
             valid |= {receipt for receipt, id in part.items() if id in ids}
         return valid
 
-    def release(self, held: Held, delay: float, uncount: bool) -> None:
-        """Give back what is held, to the front or in `delay` seconds."""
+    def release(self, held: Held, delay: float, uncount: bool) -> int:
+        """Give back what is held, to the front or in `delay` seconds; how many."""
         if delay > 0:
             values = [int(uncount), self._moment(delay)]
             changed = self._change_held(self._sql.release_later, values, held)
         else:
             changed = self._change_held(self._sql.release, [int(uncount)], held)
-        self._tell(changed)
-
-    def release_holder(self, holder: str) -> int:
-        """Give back what is leased with a token of this holder, uncounted; how many."""
-        values = [1, self._key, self._moment(), f"{holder}.%"]
-        changed = self._change(self._sql.release_holder, values)
-        self._tell(changed)
+        if changed and self._is_postgresql:
+            self._fetch(self._sql.tell, [channel(self._key)])
         return changed
+
+    def held_by(self, holder: str) -> Held:
+        """Give what is leased with a token of this holder."""
+        values = [self._key, self._moment(), f"{holder}.%"]
+        return {str(receipt): id for receipt, id in self._fetch(self._sql.held_by, values)}
 
     def _change_held(self, text: str, values: Sequence[Any], held: Held) -> int:
         return sum(
             self._change(listed(text, len(part)), [*values, *part.values(), *part])
             for part in _parts(held)
         )
-
-    def _tell(self, changed: int) -> None:
-        """Wake those who listen, as a new package does."""
-        if changed and self._is_postgresql:
-            self._fetch(self._sql.tell, [channel(self._key)])
 
     def delete(self, id: int) -> int:
         """Delete one row; how many there were."""
@@ -203,7 +215,7 @@ def _chunks(payloads: Sequence[str], longest: int) -> Iterator[list[str]]:
     chunk: list[str] = []
     size = 0
     for payload in payloads:
-        if chunk and (len(chunk) == longest or size + len(payload) > _LONGEST_INSERT):
+        if chunk and (len(chunk) == longest or size + len(payload) > _LARGEST_INSERT):
             yield chunk
             chunk, size = [], 0
         chunk.append(payload)

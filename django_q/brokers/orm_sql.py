@@ -116,8 +116,8 @@ class Statements:
     #: Give back what some receipts still hold: to the front, or held back for a time.
     release = 'UPDATE {queue} SET {back}, "lock" = {front} WHERE {held}'
     release_later = 'UPDATE {queue} SET {back}, "lock" = {moment} WHERE {held}'
-    #: Give back the leases of one holder. By `lock`, only what is leased or delayed is searched.
-    release_holder = """UPDATE {queue} SET {back}, "lock" = {front}
+    #: The receipts of one holder. By `lock`, only what is leased or delayed is searched.
+    held_by = """SELECT {receipt}, "id" FROM {queue}
         WHERE "key" = %s AND "lock" > {moment} AND "token" LIKE %s"""
 
     #: Take away one package, or all.

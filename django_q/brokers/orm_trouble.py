@@ -10,7 +10,7 @@ from typing import TypeVar
 from django.db import Error, InterfaceError, OperationalError, ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_q.exceptions import BrokerError, BrokerUnavailable, PayloadTooLarge
+from django_q.exceptions import BrokerError, BrokerUnavailable
 
 _Given = TypeVar("_Given")
 
@@ -24,8 +24,6 @@ _PAUSE = 0.05
 _PASSING = {"40001", "40P01", "55P03", 1020, 1205, 1213}
 #: SQLite's result codes "database is locked" and "table is locked", in their low byte.
 _SQLITE_LOCKED = {5, 6}
-#: MySQL's number for a statement longer than `max_allowed_packet`.
-_MYSQL_TOO_LONG = 1153
 #: Names and ports by Django's vendor; the connection itself may have to ask its server.
 _NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MySQL"}
 _PORTS = {"postgresql": 5432, "mysql": 3306}
@@ -90,8 +88,6 @@ def _told(connection: BaseDatabaseWrapper, error: Error) -> BrokerError:
     if isinstance(error, ProgrammingError) or "no such table" in cause or "no column" in cause:
         hint = f"Run manage.py migrate --database {connection.alias}, if that was not done yet."
         return BrokerError(f"{which} refused: {cause}. {hint}")
-    if _code(error) == _MYSQL_TOO_LONG or "too big" in cause:
-        return PayloadTooLarge(f"{which} does not take a package of this size: {cause}.")
     if _is_away(error):
         return BrokerUnavailable(f"{which} is not available: {cause}.")
     return BrokerError(f"{which} refused: {cause}.")

@@ -41,7 +41,7 @@ class Poll:
 
     def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> None:
         """Sleep for one pause, at most so long."""
-        self._pause = min(max(self._pause * _GROWTH, _FIRST_POLL), Conf.POLL)
+        self._pause = max(min(self._pause * _GROWTH, Conf.POLL), _FIRST_POLL)
         time.sleep(min(self._pause, seconds))
 
     def reset(self) -> None:

@@ -52,12 +52,12 @@ class Redis(RedisServer):
         for batch in _batches(tasks):
             ids = [uuid.uuid4().hex for _ in batch]
             # Each batch is due a little after the one before.
-            wait = delay * 1000 + len(kept) / 1000 if delay > 0 else 0
+            wait = _microseconds(delay) + 2 * len(kept) if delay > 0 else 0
             self._call(functools.partial(self._keep, ids=ids, batch=batch, wait=wait))
             kept += ids
         return kept
 
-    def _keep(self, connection: Any, ids: list[str], batch: list[str], wait: float) -> None:
+    def _keep(self, connection: Any, ids: list[str], batch: list[str], wait: int) -> None:
         # The id of the first package names the call. Whoever repeats it is this thread.
         sent = f"{self._sent}:{self.holder}.{os.getpid()}.{threading.get_ident()}"
         if Conf.LEGACY == "write" and not wait and not is_cluster(connection):
@@ -91,7 +91,7 @@ class Redis(RedisServer):
         token = f"{self.holder}.{secrets.token_hex(4)}"
         keys = [self._ids, self._packages, self._leases, self._holds, self._delayed]
         keys += [self._bell, self._ghosts, *self._plain_of(connection)]
-        retry, seed = round(Conf.RETRY * 1000), secrets.token_hex(12)
+        retry, seed = _microseconds(Conf.RETRY), secrets.token_hex(12)
         self._unanswered.add(token)
         try:
             due, *reply = scripts.LEASE.run(connection, keys, token, limit, retry, seed)
@@ -102,7 +102,7 @@ class Redis(RedisServer):
         triples = zip(reply[::3], reply[1::3], reply[2::3], strict=True)
         lent = [(text(id), text(payload), int(count)) for id, payload, count in triples]
         leases = [Lease(f"{id}:{token}", payload, id, count) for id, payload, count in lent]
-        return leases, due / 1000 if due > 0 else float("inf")
+        return leases, due / 1e6 if due > 0 else float("inf")
 
     def _give_back_unanswered(self) -> None:
         """Release what the server may have lent us in a reply that was lost."""
@@ -124,7 +124,7 @@ class Redis(RedisServer):
 
     def renew(self, receipts: Sequence[str]) -> list[str]:
         """Prolong what these receipts still hold."""
-        keys, retry = [self._leases, self._holds], round(Conf.RETRY * 1000)
+        keys, retry = [self._leases, self._holds], _microseconds(Conf.RETRY)
         valid: list[str] = []
         for pairs in _pairs(receipts):
             places = self._run(scripts.RENEW, keys, retry, *pairs)
@@ -146,7 +146,7 @@ class Redis(RedisServer):
         batches = list(_pairs(receipts))
         # What is given back last stands in front.
         ordered = batches if delay > 0 else reversed(batches)
-        head = (max(0, round(delay * 1000)), int(not counted))
+        head = (max(0, _microseconds(delay)), int(not counted))
         return sum(self._run(scripts.RELEASE, keys, *head, *pairs) for pairs in ordered)
 
     def _receipts_of(self, prefix: str) -> list[str]:
@@ -196,6 +196,10 @@ class Redis(RedisServer):
 
     def _run(self, script: scripts.Script, keys: list[str], *args: str | int | float) -> Any:
         return self._call(lambda c: script.run(c, keys, *args))
+
+
+def _microseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000)
 
 
 def _batches(tasks: Iterable[str]) -> Iterator[list[str]]:

@@ -4,7 +4,7 @@ What a queue is made of, all under one hash tag so that Redis Cluster keeps it t
 
     ids        list    who waits, next one first; ids whose package was deleted are skipped
     packages   hash    id -> payload
-    leases     zset    id -> when the lease lapses, in milliseconds
+    leases     zset    id -> when the lease lapses, in microseconds
     holds      hash    id -> "deliveries:token"; no token while it waits, no field before a delivery
     delayed    zset    id -> when it is due
     bell       list    one element when there is news; idle workers block on it and lose nothing
@@ -12,11 +12,11 @@ What a queue is made of, all under one hash tag so that Redis Cluster keeps it t
     sent       string  the last call of one producer, so that a repeated one keeps nothing twice
     plain      list    what older producers push into; not in Redis Cluster (another slot)
 
-A package is in one of ids, leases and delayed; a token is in `holds` while it is in leases.
-Fractions of a millisecond keep the order within one call. Commands of Redis 6.2. An `unpack` may
-bring 7,999 values at most (LUAI_MAXCSTACK), so callers send BATCH packages or receipts at most.
-A server that is out of memory refuses a script at its first write, unless that write frees memory:
-therefore a removal comes first wherever work goes on, and an addition where it is enqueued.
+A package is in one of ids, leases and delayed; a token is in `holds` while it is in leases. Within
+one call each is timed a microsecond after the one before, which keeps their order. Commands of
+Redis 6.2. An `unpack` may bring 7,999 values (LUAI_MAXCSTACK), so callers send BATCH packages or
+receipts at most. A server that is out of memory refuses a script at its first write, unless that
+write frees memory: therefore a removal comes first wherever work goes on.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-#: Most packages or receipts in one call; a lease of 1,000 keeps the server busy for 2 ms.
+#: Most packages or receipts in one call; a lease of 1,000 keeps the server busy for 5 ms.
 BATCH = 1000
 #: Milliseconds for which a producer may repeat a call whose reply was lost.
 SENT_LIFE = 60_000
@@ -48,7 +48,7 @@ class Script:
 
 _CLOCK = """
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = time[1] * 1000000 + time[2]
 """
 
 # One element is enough: whoever takes it and leaves packages behind rings for the next.
@@ -88,7 +88,7 @@ redis.call('SET', sent, call, 'PX', SENT_LIFE)
 redis.call('HSET', packages, unpack(ARGV, 3))
 local new = {}
 for i = 3, #ARGV, 2 do
-  if delay > 0 then new[#new + 1] = now + delay + i / 2000 end
+  if delay > 0 then new[#new + 1] = now + delay + i end
   new[#new + 1] = ARGV[i]
 end
 if delay > 0 then redis.call('ZADD', delayed, unpack(new))
@@ -113,7 +113,7 @@ return 1
 )
 
 #: Lend: first what lapsed, then what is due, then what waits, then what older producers left.
-#: Gives {milliseconds until the next is due or -1, id, payload, deliveries, id, ...}.
+#: Gives {microseconds until the next is due or -1, id, payload, deliveries, id, ...}.
 LEASE = Script(
     _CLOCK,
     _RING,
@@ -157,7 +157,7 @@ if #taken == 0 then
   local soonest = -1
   for _, timed in ipairs({leases, delayed}) do
     local first = redis.call('ZRANGE', timed, 0, 0, 'WITHSCORES')[2]
-    local left = first and math.max(1, math.ceil(first - now))
+    local left = first and math.max(1, first - now)
     if left and (soonest < 0 or left < soonest) then soonest = left end
   end
   return {soonest}
@@ -168,7 +168,7 @@ local held, lapse, reply = {}, {}, {0}
 for i, id in ipairs(taken) do
   local count = (before[i] and tonumber(string.match(before[i], '^%d+')) or 0) + 1
   held[2 * i - 1], held[2 * i] = id, count .. ':' .. token
-  lapse[2 * i - 1], lapse[2 * i] = now + retry + i / 1000, id
+  lapse[2 * i - 1], lapse[2 * i] = now + retry + i, id
   reply[3 * i - 1], reply[3 * i], reply[3 * i + 1] = id, payloads[i], count
 end
 redis.call('HSET', holds, unpack(held))
@@ -203,7 +203,7 @@ local leases, holds = unpack(KEYS)
 redis.call('HDEL', holds, '')
 local lapse, found, places = {}, still_held(holds, 2)
 for i, id in ipairs(found) do
-  lapse[2 * i - 1], lapse[2 * i] = now + ARGV[1] + i / 1000, id
+  lapse[2 * i - 1], lapse[2 * i] = now + ARGV[1] + i, id
 end
 if #places > 0 then redis.call('ZADD', leases, unpack(lapse)) end
 return places
@@ -224,7 +224,7 @@ local back, due = {}, {}
 for i, id in ipairs(found) do
   -- The last of them is pushed first.
   back[#found - i + 1] = id
-  due[2 * i - 1], due[2 * i] = now + delay + i / 1000, id
+  due[2 * i - 1], due[2 * i] = now + delay + i, id
 end
 redis.call('ZREM', leases, unpack(back))
 for i, id in ipairs(found) do

@@ -1,5 +1,6 @@
 """What the two Redis brokers share: connecting, errors in our words, ping, name, heartbeats."""
 
+import re
 import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -28,13 +29,21 @@ PING_LIMIT = 0.9
 #: Seconds the list of heartbeats outlives the last of them.
 STAT_INDEX_LIFE = 86_400
 
-#: What the server says in a refusal (anywhere: old ones put their own words before) -> our words.
+#: Code of a refusal -> what it means here.
 _REFUSALS = {
-    "OOM ": "is out of memory and takes no more packages. Raise its maxmemory or let workers drain",
-    "READONLY ": "is a read-only replica. Let the settings name the primary",
-    "MISCONF ": "refuses to write because it cannot save to disk",
-    "NOPERM ": "does not permit this. The user needs the keys django_q:* and {django_q:*",
+    "OOM": "is out of memory and takes no more packages; raise its maxmemory or let workers drain",
+    "READONLY": "is a read-only replica; let the settings name the primary",
+    "NOPERM": "does not permit this; the user needs the keys django_q:* and {django_q:*",
+    "MISCONF": "refuses to write because it cannot save to disk",
 }
+#: redis-py takes these codes off the text.
+_CODES: dict[type[Exception], str] = {
+    redis.exceptions.OutOfMemoryError: "OOM",
+    redis.exceptions.ReadOnlyError: "READONLY",
+    redis.exceptions.NoPermissionError: "NOPERM",
+}
+#: Nobody who could serve, beside broken connections.
+_AWAY = (redis.TimeoutError, ClusterDownError, MasterDownError, RedisClusterException)
 _NOTHING_CONFIGURED = (
     ' Q_CLUSTER names no broker, so this default was tried. Set Q_CLUSTER = {"redis": "redis://'
     'host:6379/0"}, or use the database, without any server: Q_CLUSTER = {"orm": "default"}'
@@ -142,9 +151,7 @@ class RedisServer(Broker):
             if again and not isinstance(error, redis.AuthenticationError):
                 return self._call(work, again=False)
             raise self._unavailable(error) from error
-        except (redis.TimeoutError, ClusterDownError, MasterDownError) as error:
-            raise self._unavailable(error) from error
-        except RedisClusterException as error:
+        except _AWAY as error:
             raise self._unavailable(error) from error
         except redis.RedisError as error:
             raise self._refused(error) from error
@@ -155,11 +162,11 @@ class RedisServer(Broker):
         return BrokerUnavailable(f"Redis at {self._address()} cannot be reached: {error}{hint}")
 
     def _refused(self, error: Exception) -> BrokerError:
-        words = [words for sign, words in _REFUSALS.items() if sign in f"{error} "]
-        if "READONLY" in str(error):
-            # The primary may have moved: find it by name again at the next use.
+        code = _code_of(error)
+        if code == "READONLY":
+            # The primary may have moved: find it by its name again at the next use.
             self.close()
-        return BrokerError(f"Redis at {self._address()} {(words or ['refuses'])[0]}: {error}")
+        return BrokerError(f"Redis at {self._address()} {_REFUSALS.get(code, 'refuses')}: {error}")
 
     def _address(self) -> str:
         pool = getattr(self.__dict__.get("connection"), "connection_pool", None)
@@ -185,6 +192,12 @@ def is_cluster(connection: Any) -> bool:
 def text(value: bytes | str) -> str:
     """Bring a reply into text; a project's own client may have decoded it already."""
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _code_of(error: Exception) -> str:
+    # Redis 6.2 puts its own words before the code of an error inside a script.
+    named = (code for code in _REFUSALS if re.search(rf"\b{code}\b", str(error)))
+    return _CODES.get(type(error)) or next(named, "")
 
 
 def _django_redis(alias: str) -> Any:

@@ -5,15 +5,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from django.utils import timezone
-
-from django_q import __version__
 from django_q.brokers import Broker
 from django_q.cluster.child import Boot
 from django_q.cluster.scoreboard import Mark, Slot, State
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError
-from django_q.status import Stat
+from django_q.status import Stat, WorkerState
 
 #: How a worker's state reads in a heartbeat.
 _NAMES = {State.BOOTING: "booting", State.IDLE: "idle", State.BUSY: "busy"}
@@ -35,40 +32,35 @@ class Heartbeat:
     def end(self) -> None:
         """Say that the cluster has stopped, as far as the broker can be reached."""
         try:
-            self._make(str(Conf.STOPPED)).save(self._broker)
+            self._make(Conf.STOPPED).save(self._broker)
         except BrokerError:
             return  # nobody can be told; the last heartbeat runs out by itself
 
-    def _make(self, status: str) -> Stat:
+    def _make(self, status: Any) -> Stat:
         alive = [slot for slot in self._slots if slot.get("state") != State.FREE]
         alive = [slot for slot in alive if slot.obituary is None and slot.get("pid")]
         boot = self._boot
         return Stat(
-            cluster_id=boot.cluster_id,
-            pid=boot.supervisor,
-            name=boot.cluster_name,
+            boot.cluster_id,
+            boot.supervisor,
             queue=self._broker.list_key,
             broker=self._broker.info(),
-            version=__version__,
             tob=datetime.fromtimestamp(boot.began, UTC),
             reincarnations=self._count_replaced(alive),
             sentinel=boot.supervisor,
             housekeeper=boot.board.slot(boot.slot).get("pid"),
             status=status,
             task_q_size=self._broker.queue_size(),
-            done_q_size=0,
-            workers=[slot.get("pid") for slot in alive],
             worker_states=[_describe(slot) for slot in alive],
-            timestamp=timezone.now(),
         )
 
-    def _status(self) -> str:
+    def _status(self) -> Any:
         if self._boot.board.is_stopping:
-            return str(Conf.STOPPING)
+            return Conf.STOPPING
         states = {slot.get("state") for slot in self._slots}
         if states <= {State.FREE, State.BOOTING}:
-            return str(Conf.STARTING)
-        return str(Conf.WORKING if State.BUSY in states else Conf.IDLE)
+            return Conf.STARTING
+        return Conf.WORKING if State.BUSY in states else Conf.IDLE
 
     def _count_replaced(self, alive: Sequence[Slot]) -> int:
         """Count the workers beyond those that are alive now."""
@@ -76,17 +68,18 @@ class Heartbeat:
         return len(self._seen) - len(alive)
 
 
-def _describe(slot: Slot) -> dict[str, Any]:
+def _describe(slot: Slot) -> WorkerState:
     mark: Mark | None = slot.mark.read()
-    since = time.time() - (time.monotonic() - mark.since) if mark else None
-    return {
+    state: WorkerState = {
         "pid": slot.get("pid"),
         "slot": slot.index,
         "state": _NAMES.get(State(slot.get("state")), "stopping"),
-        "task_id": mark.task_id if mark else "",
-        "task_name": mark.name if mark else "",
-        "func": mark.func if mark else "",
-        "since": since,
+        "task_id": mark.task_id if mark else None,
+        "task_name": mark.name if mark else None,
+        "func": mark.func if mark else None,
         "done": slot.get("done"),
-        "rss": slot.get("rss"),
+        "rss": slot.get("rss") * 1024,
     }
+    if mark is not None:
+        state["since"] = time.time() - (time.monotonic() - mark.since)
+    return state

@@ -2,8 +2,9 @@
 
 from django_q.models.ledger import Ledger
 from django_q.models.queue import Heartbeat, OrmQ, Rejected
-from django_q.models.schedule import Schedule, validate_cron, validate_kwarg
+from django_q.models.schedule import Schedule
 from django_q.models.task import Failure, FailureManager, Success, SuccessManager, Task
+from django_q.models.validators import validate_cron, validate_kwarg
 
 __all__ = [
     "Failure",

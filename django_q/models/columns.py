@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.urls import reverse
-from django.utils.html import format_html
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import escape, format_html
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -25,6 +25,9 @@ def column(description: Any, *, is_boolean: bool = False) -> Callable[[_Method],
 
 
 def link_to_task(task_id: str, name: str, is_success: bool) -> str:
-    """Give the HTML of a link to a task's page in the admin."""
-    url = reverse(f"admin:django_q_{'success' if is_success else 'failure'}_change", args=[task_id])
-    return format_html('<a href="{}">[{}]</a>', url, name)
+    """Give the HTML of a link to a task's page in the admin; the name alone without an admin."""
+    page = f"admin:django_q_{'success' if is_success else 'failure'}_change"
+    try:
+        return format_html('<a href="{}">[{}]</a>', reverse(page, args=[task_id]), name)
+    except NoReverseMatch:
+        return escape(name)

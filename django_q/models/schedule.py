@@ -119,9 +119,11 @@ class Schedule(models.Model):
         return self.func
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> Self:
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
+    ) -> Self:
         """Remember the cron expression of the row, to see later whether it was changed."""
-        schedule = super().from_db(db, field_names, values)
+        schedule = super().from_db(db, field_names, values, **options)
         schedule._kept_cron = schedule._cron_in_force()
         return schedule
 

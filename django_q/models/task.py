@@ -3,7 +3,7 @@
 Rows are written by the database result store in a worker's clerk thread, and read by everybody.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -162,7 +162,7 @@ class SuccessManager(models.Manager["Success"]):
 class Success(Task):
     """A task that succeeded."""
 
-    objects = SuccessManager()
+    objects: ClassVar[SuccessManager] = SuccessManager()
 
     class Meta:
         app_label = "django_q"
@@ -183,7 +183,7 @@ class FailureManager(models.Manager["Failure"]):
 class Failure(Task):
     """A task that failed."""
 
-    objects = FailureManager()
+    objects: ClassVar[FailureManager] = FailureManager()
 
     class Meta:
         app_label = "django_q"

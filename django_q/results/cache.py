@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import quote
 
 from django.core.cache import BaseCache, caches
+from django.core.exceptions import ImproperlyConfigured
 
 from django_q import signing
 from django_q.conf import Conf, logger
@@ -52,38 +53,38 @@ class CacheStore(ResultStore):
     """Keeps rows in a cache; by default the one that `Q_CLUSTER["cache"]` names."""
 
     def __init__(self, cache: BaseCache | None = None) -> None:
-        if cache is None and not Conf.CACHE:
-            raise ConfigurationError(
-                'A result is wanted from the cache, but Q_CLUSTER["cache"] names none. '
-                'Set it to an alias of CACHES, or leave out the option "cached".'
-            )
         self._given = cache
 
     @property
     def cache(self) -> BaseCache:
         """The cache; Django gives each thread a connection of its own."""
-        return caches[Conf.CACHE] if self._given is None else self._given
+        if self._given is not None:
+            return self._given
+        if not Conf.CACHE:
+            raise ConfigurationError(
+                'A result is wanted from the cache, but Q_CLUSTER["cache"] names none. '
+                'Set it to an alias of CACHES, or leave out the option "cached".'
+            )
+        return caches[Conf.CACHE]
 
     # -- writing ---------------------------------------------------------------------------
 
-    def save(
-        self, rows: Sequence[Row | CachedRow], within: Callable[[], None] | None = None
-    ) -> list[str]:
-        """As `ResultStore.save`; a plain row is kept as `cached=True` says.
+    def save(self, rows: Sequence[Row], within: Callable[[], None] | None = None) -> list[str]:
+        """As `ResultStore.save`; the rows are kept as `cached=True` says.
 
-        A cache has no transactions: rows are kept one by one, and `within` is called at the end.
+        A cache has no transactions: `within` is called at the end.
         """
-        items = [
-            item if isinstance(item, CachedRow) else CachedRow(item, seconds_to_keep(True))
-            for item in rows
-        ]
-        with self._reached():
-            # First the groups: a row that is there is known to have joined.
-            self._join_groups(items)
-            others = [item.row.id for item in items if not self._keep(item)]
+        others = self.save_cached([CachedRow(row, seconds_to_keep(True)) for row in rows])
         if within is not None:
             within()
         return others
+
+    def save_cached(self, items: Sequence[CachedRow]) -> list[str]:
+        """Keep rows one by one, each for its time; the rest is as in `save`."""
+        with self._reached():
+            # First the groups: a row that is there is known to have joined.
+            self._join_groups(items)
+            return [item.row.id for item in items if not self._keep(item)]
 
     def _join_groups(self, items: Sequence[CachedRow]) -> None:
         items = [item for item in items if item.row.group is not None]
@@ -186,7 +187,7 @@ class CacheStore(ResultStore):
     def _reached(self) -> Iterator[None]:
         try:
             yield
-        except ResultsUnavailable:
+        except (ResultsUnavailable, ImproperlyConfigured):
             raise
         except Exception as error:  # every client library has errors of its own
             raise ResultsUnavailable(

@@ -1,7 +1,7 @@
 """Keeps the number of recorded successes within `save_limit`: `prune`, called by the housekeeper.
 
-What is kept is never loaded: a cut-off is looked up behind the newest rows, and what is older
-goes in batches of ids.
+What is kept is never loaded: the ids of what has to go are found by an index, or with
+`save_limit_per` by one pass over two columns, and deleted in batches.
 """
 
 import time
@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import Error, connections, router
-from django.db.models import Count, QuerySet
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Success
 
 #: Rows in one DELETE: some milliseconds of work, so that no clerk waits long for its turn.
 BATCH = 500
+#: Batches found in one pass over all rows, which takes seconds where there are a million.
+_AT_ONCE = 20
 
 
 def prune(
@@ -25,6 +28,7 @@ def prune(
 
     `limit` is `save_limit`: with 0 all are kept, with -1 there are none, so nothing is done. `per`
     is `save_limit_per`: "group", "name" or "func"; tasks without group are a group of their own.
+    Without `per`, what stopped in the same microsecond as the oldest row kept is kept too.
     Stops after about `duration` seconds, and goes on at the next call. Receivers of `post_delete`
     run, as for any deletion. Raises ResultsUnavailable.
     """
@@ -32,10 +36,14 @@ def prune(
         return 0
     end = float("inf") if duration is None else time.monotonic() + duration
     alias = router.db_for_write(Success)
+    successes = Success.objects.using(alias).order_by()
+    found = (
+        _oldest(successes, limit, batch) if per is None else _beyond(successes, limit, batch, per)
+    )
     deleted = 0
     try:
-        for successes in _shares(Success.objects.using(alias).order_by(), limit, per):
-            deleted += _prune_share(successes, limit, batch, end)
+        for ids in found:
+            deleted += successes.filter(pk__in=ids).delete()[1].get(Success._meta.label, 0)
             if time.monotonic() > end:
                 break
     except Error as error:
@@ -49,28 +57,26 @@ def prune(
     return deleted
 
 
-def _shares(successes: QuerySet[Any], limit: int, per: str | None) -> Iterator[QuerySet[Any]]:
-    """Give the sets of rows of which each may have `limit`, if they may have more."""
-    if per is None:
-        yield successes
-        return
-    counts = successes.values_list(per).annotate(rows=Count("pk")).filter(rows__gt=limit)
-    for value, _rows in list(counts):
-        yield successes.filter(**{per: value})
+def _oldest(successes: QuerySet[Any], limit: int, batch: int) -> Iterator[list[str]]:
+    """Give the ids of what is older than the newest `limit` rows, oldest first."""
+    # Only `stopped` is asked for, so that the index (success, stopped) answers without the rows.
+    newest_first = successes.order_by("-stopped").values_list("stopped", flat=True)
+    for oldest_kept in newest_first[limit - 1 : limit]:
+        older = successes.filter(stopped__lt=oldest_kept).order_by("stopped")
+        yield from _batches(older.values_list("pk", flat=True), batch, batch)
 
 
-def _prune_share(successes: QuerySet[Any], limit: int, batch: int, end: float) -> int:
-    newest_first = successes.order_by("-stopped", "-pk").values_list("stopped", "pk")
-    cut = newest_first[limit : limit + 1].first()
-    if cut is None:
-        return 0
-    stopped, pk = cut
-    # `stopped` stands alone in its condition, so that an index can serve it.
-    beyond = successes.filter(stopped__lte=stopped).exclude(stopped=stopped, pk__gt=pk)
-    oldest = beyond.order_by("stopped", "pk").values_list("pk", flat=True)
-    deleted = 0
-    while ids := list(oldest[:batch]):
-        deleted += successes.filter(pk__in=ids).delete()[0]
-        if len(ids) < batch or time.monotonic() > end:
-            break
-    return deleted
+def _beyond(successes: QuerySet[Any], limit: int, batch: int, per: str) -> Iterator[list[str]]:
+    """Give the ids of what comes after the newest `limit` rows of each value of `per`."""
+    place = Window(RowNumber(), partition_by=F(per), order_by=F("stopped").desc())
+    beyond = successes.annotate(place=place).filter(place__gt=limit)
+    yield from _batches(beyond.values_list("pk", flat=True), batch, batch * _AT_ONCE)
+
+
+def _batches(ids: QuerySet[Any, str], batch: int, at_once: int) -> Iterator[list[str]]:
+    """Give ids in batches, `at_once` in a query; asks again when all of these were deleted."""
+    while found := list(ids[:at_once]):
+        for start in range(0, len(found), batch):
+            yield found[start : start + batch]
+        if len(found) < at_once:
+            return

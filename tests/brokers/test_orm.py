@@ -1,25 +1,31 @@
-"""The ORM broker keeps the contract on every database."""
+"""The ORM broker keeps the contract on every database, and what is its own."""
 
 import functools
+import statistics
+import threading
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
+from django.test import override_settings
+from django.utils import timezone
 
 from django_q.brokers.base import Broker
 from django_q.brokers.orm import ORM
+from django_q.brokers.orm_sql import moment, statements
+from django_q.conf import Conf
+from django_q.models import Heartbeat, OrmQ
 from django_q.testing import BrokerSuite
 from tests.site import databases
+from tests.waiting import wait_until
+
+on_every_database = pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
 
 
-class DeadORM(ORM):
-    """A broker whose server is not there."""
-
-    alias = "dead"
-
-
-@pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
+@on_every_database
 class TestORM(BrokerSuite):
     """SQLite, PostgreSQL, MariaDB."""
 
@@ -33,12 +39,253 @@ class TestORM(BrokerSuite):
 
     def make_dead_broker(self) -> Broker:
         nowhere = {"NAME": "/nowhere/at/all"} if self.alias == "default" else {"PORT": 1}
-        connections.settings["dead"] = {**connections.settings[self.alias], **nowhere}
-        if hasattr(connections._connections, "dead"):
-            del connections["dead"]
-        return DeadORM(self.queue_name())
+        broker = ORM(self.queue_name())
+        broker.alias = f"dead {self.alias}"
+        connections.settings[broker.alias] = {**connections.settings[self.alias], **nowhere}
+        return broker
 
     def in_child(self, work: Callable[[], Any]) -> Callable[[], Any]:
         # As the cluster does: a connection is nothing to share with a fork.
         connections.close_all()
         return super().in_child(work)
+
+    def test_two_processes_share_five_thousand(self) -> None:
+        payloads = [str(number) for number in range(5000)]
+        self.broker.enqueue_many(payloads)
+
+        finish = [self.in_child(functools.partial(self._drain, self.another(), [])) for _ in "ab"]
+
+        assert sorted(sum((result() for result in finish), [])) == sorted(payloads)
+
+
+@pytest.fixture
+def broker(database: str, q_cluster: Callable[..., Any]) -> ORM:
+    """A broker on an empty queue."""
+    q_cluster(orm=database)
+    return ORM("own tests")
+
+
+def _row(broker: ORM) -> OrmQ:
+    return OrmQ.objects.using(broker.alias).get(key=broker.list_key)
+
+
+# Rows.
+
+
+@on_every_database
+def test_a_row_says_what_it_is(broker: ORM) -> None:
+    broker.enqueue("waits")
+    row = _row(broker)
+    assert (row.token, row.deliveries) == (None, 0)
+    assert abs(row.lock - timezone.now()) < timedelta(seconds=5)
+
+    (lease,) = broker.lease()
+    row = _row(broker)
+    assert lease.receipt == f"{row.pk}:{row.token}"
+    assert row.token.startswith(f"{broker.holder}.")
+    assert row.deliveries == 1
+    assert abs(row.lock - timezone.now() - timedelta(seconds=60)) < timedelta(seconds=5)
+
+    broker.release([lease.receipt], 30)
+    row = _row(broker)
+    assert (row.token, row.deliveries) == (None, 0)
+    assert abs(row.lock - timezone.now() - timedelta(seconds=30)) < timedelta(seconds=5)
+
+
+@on_every_database
+def test_a_row_of_another_producer_is_leased(broker: ORM) -> None:
+    rows = OrmQ.objects.using(broker.alias)
+    rows.create(key=broker.list_key, payload="theirs", lock=timezone.now())
+    rows.create(key="another queue", payload="not ours", lock=timezone.now())
+
+    assert [(lease.payload, lease.deliveries) for lease in broker.lease(9)] == [("theirs", 1)]
+
+
+@on_every_database
+def test_a_row_without_lock_is_on_hold(broker: ORM) -> None:
+    OrmQ.objects.using(broker.alias).create(key=broker.list_key, payload="held", lock=None)
+
+    assert broker.lease(9) == []
+    assert broker.lease(9, 0.05) == []
+    assert (broker.queue_size(), broker.lock_size()) == (0, 0)
+
+
+@on_every_database
+def test_what_was_given_back_keeps_the_order_in_which_it_came(broker: ORM) -> None:
+    broker.enqueue_many("abcdef")
+    first, second = (ORM(broker.list_key).lease(2) for _ in range(2))
+
+    broker.release([lease.receipt for lease in reversed(second)])
+    broker.release([lease.receipt for lease in reversed(first)])
+
+    assert [lease.payload for lease in broker.lease(9)] == list("abcdef")
+
+
+@on_every_database
+def test_many_receipts_are_taken_at_once(broker: ORM) -> None:
+    broker.enqueue_many(str(number) for number in range(1000))
+    leases = [lease for _ in range(4) for lease in broker.lease(1000)]
+    receipts = [lease.receipt for lease in leases]
+    broker.acknowledge_many(receipts[:10])
+
+    assert broker.renew(["nonsense", "0" * 32, *reversed(receipts)]) == receipts[:9:-1]
+
+    broker.acknowledge_many(["nonsense", *receipts])
+    assert broker.lock_size() == 0
+
+
+@on_every_database
+def test_expired_heartbeats_go_when_a_new_one_comes(broker: ORM) -> None:
+    broker.set_stat("old", "1", -1)
+    broker.set_stat("a_", "2", 30)
+    broker.set_stat("ab", "3", 30)
+
+    assert set(Heartbeat.objects.using(broker.alias).values_list("key", flat=True)) == {"a_", "ab"}
+    assert broker.get_stats("a_*") == ["2"]
+
+
+@on_every_database
+def test_info_names_alias_and_database(broker: ORM) -> None:
+    version = ".".join(map(str, connections[broker.alias].get_database_version()))
+
+    assert broker.info().startswith(f"ORM {broker.alias} (")
+    assert broker.info().endswith(f" {version})")
+
+
+# Time.
+
+
+@on_every_database
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
+def test_local_times_do_as_well(broker: ORM, zone: str) -> None:
+    with override_settings(USE_TZ=False, TIME_ZONE=zone):
+        broker.enqueue_many(["later"], delay=0.5)
+        OrmQ.objects.using(broker.alias).create(
+            key=broker.list_key, payload="theirs", lock=timezone.now()
+        )
+        assert [lease.payload for lease in broker.lease(9)] == ["theirs"]
+        assert abs(_lock(broker, "theirs") - broker.timeout(None)) < timedelta(seconds=5)
+
+        assert [lease.payload for lease in broker.lease(9, 2.0)] == ["later"]
+        assert (broker.queue_size(), broker.lock_size()) == (0, 2)
+
+
+def _lock(broker: ORM, payload: str) -> Any:
+    return OrmQ.objects.using(broker.alias).get(payload=payload).lock
+
+
+@on_every_database
+def test_an_idle_lease_knows_when_the_next_is_due(broker: ORM) -> None:
+    broker.enqueue_many(["later"], delay=0.4)
+    began = time.monotonic()
+
+    (lease,) = broker.lease(1, 5.0)
+
+    assert lease.payload == "later"
+    assert 0.3 < time.monotonic() - began < 0.4 + Conf.POLL + 0.3
+
+
+@on_every_database
+def test_an_idle_lease_wakes_for_a_new_package(broker: ORM) -> None:
+    limit = Conf.POLL + 0.05 if broker.alias == "mariadb" else 0.05
+
+    waits = [_time_to_wake(broker) for _ in range(5)]
+
+    # The median: a busy machine may delay one or two.
+    assert statistics.median(waits) < limit, waits
+
+
+def _time_to_wake(broker: ORM) -> float:
+    sent: list[float] = []
+
+    def produce() -> None:
+        producer = ORM(broker.list_key)
+        producer.queue_size()  # opens the connection, which takes its time
+        time.sleep(0.2)
+        sent.append(time.monotonic())
+        producer.enqueue("now")
+        producer.close()
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    assert broker.lease(1, 5.0)
+    woken = time.monotonic()
+    thread.join()
+    return woken - sent[0]
+
+
+# The index.
+
+_DOUBLE = "INSERT INTO django_q_ormq ({0}) SELECT {0} FROM django_q_ormq"
+
+
+@on_every_database
+def test_a_claim_steps_over_rows_that_are_not_ready(broker: ORM) -> None:
+    broker.enqueue_many(["ahead"] * 100, delay=3600)
+    columns = ", ".join(map(connections[broker.alias].ops.quote_name, ("key", "payload", "lock")))
+    with connections[broker.alias].cursor() as cursor:
+        for _ in range(11):  # to 204,800 rows
+            cursor.execute(_DOUBLE.format(columns))
+    broker.enqueue("ready")
+
+    plan = _plan_of_claim(broker)
+    assert "django_q_ormq_claim" in plan, plan
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        (lease,) = broker.lease(10)
+        times.append(time.perf_counter() - began)
+        broker.release([lease.receipt])
+    assert min(times) < 0.02, times
+
+
+def _plan_of_claim(broker: ORM) -> str:
+    connection = connections[broker.alias]
+    sql, now = statements(connection), moment(connection)
+    explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(explain + sql.claim, [broker.list_key, now, 10, now, "token"])
+        else:
+            cursor.execute(explain + sql.choose, [broker.list_key, now, 10])
+        return str(cursor.fetchall())
+
+
+# Transactions.
+
+
+@on_every_database
+def test_what_is_enqueued_in_a_transaction_belongs_to_it(broker: ORM) -> None:
+    with transaction.atomic(broker.alias):
+        broker.enqueue_many(["rolled back"] * 301)
+        transaction.set_rollback(True, broker.alias)
+    with transaction.atomic(broker.alias):
+        broker.enqueue("committed")
+
+    assert [lease.payload for lease in broker.lease(9)] == ["committed"]
+
+
+@on_every_database
+def test_an_acknowledgement_in_a_transaction_belongs_to_it(broker: ORM) -> None:
+    broker.enqueue("a")
+    (lease,) = broker.lease()
+
+    with transaction.atomic(broker.alias):
+        broker.acknowledge_many([lease.receipt])
+        transaction.set_rollback(True, broker.alias)
+
+    assert broker.renew([lease.receipt]) == [lease.receipt]
+
+
+@on_every_database
+def test_a_transaction_may_lease_too(broker: ORM) -> None:
+    with transaction.atomic(broker.alias):
+        broker.enqueue_many(["a", "b"])
+
+        leases = broker.lease(9, 1.0)
+        assert [lease.payload for lease in leases] == ["a", "b"]
+        assert broker.lease(9, 0.05) == []
+        broker.close()
+        broker.acknowledge_many([lease.receipt for lease in leases])
+
+    wait_until(lambda: broker.lock_size() == 0)

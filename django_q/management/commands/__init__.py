@@ -1,0 +1,1 @@
+"""The commands: qcluster, qinfo, qbroker."""

@@ -1,0 +1,26 @@
+"""The pages of Django Q in Django's admin, which imports this module by itself."""
+
+from django.contrib import admin
+
+from django_q.admin.queues import LedgerAdmin, QueueAdmin, RejectedAdmin
+from django_q.admin.results import FailAdmin, TaskAdmin, resubmit_task
+from django_q.admin.schedules import ScheduleAdmin
+from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success
+
+__all__ = [
+    "FailAdmin",
+    "LedgerAdmin",
+    "QueueAdmin",
+    "RejectedAdmin",
+    "ScheduleAdmin",
+    "TaskAdmin",
+    "resubmit_task",
+]
+
+admin.site.register(Schedule, ScheduleAdmin)
+admin.site.register(Success, TaskAdmin)
+admin.site.register(Failure, FailAdmin)
+# It hides itself where another broker is used, so that no setting is read here.
+admin.site.register(OrmQ, QueueAdmin)
+admin.site.register(Ledger, LedgerAdmin)
+admin.site.register(Rejected, RejectedAdmin)

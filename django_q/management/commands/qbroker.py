@@ -1,0 +1,189 @@
+"""`manage.py qbroker`: looks at a queue and its broker, and at packages that were rejected."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+
+from django_q.brokers import Broker, broker_path, get_broker
+from django_q.exceptions import BrokerError, ConfigurationError
+from django_q.models import Rejected
+
+#: Characters of a payload that a list shows; `rejected show` gives all of it.
+_SHORT = 40
+
+
+class Command(BaseCommand):
+    """Gives an operator a hand on the broker."""
+
+    help = _("Looks at a broker and its queue: info, ping, size, purge, delete, rejected packages.")
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare one sub-command for each thing to do."""
+        commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+        plain = {
+            "info": _("Name and version of the server, class and queue."),
+            "ping": _("Ask the server for a sign of life; exit code 1 when there is none."),
+            "size": _("Count what waits and what is leased."),
+        }
+        for name, text in plain.items():
+            _add_common(commands.add_parser(name, help=text))
+        for name, text in (
+            ("purge", _("Take all packages out of the queue.")),
+            ("delete", _("Remove the queue with all that is in it.")),
+        ):
+            _add_consent(_add_common(commands.add_parser(name, help=text)))
+        rejected = commands.add_parser("rejected", help=_("Packages that could not be opened."))
+        _add_rejected(rejected)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Do what the command line says. Exit code 1 when the broker refuses or is away."""
+        try:
+            if options["command"] == "rejected":
+                self._rejected(options)
+            else:
+                getattr(self, f"_{options['command']}")(get_broker(options["queue"]), options)
+        except (BrokerError, ConfigurationError) as error:
+            raise CommandError(str(error)) from error
+
+    # -- the queue --------------------------------------------------------------------------
+
+    def _info(self, broker: Broker, options: dict[str, Any]) -> None:
+        values = {"queue": broker.list_key, "broker": broker_path(), "server": broker.info()}
+        self._tell(values, options)
+
+    def _ping(self, broker: Broker, options: dict[str, Any]) -> None:
+        if not broker.ping():
+            raise CommandError(f"{broker_path()} does not answer.")
+        self._tell({"queue": broker.list_key, "ping": True}, options)
+
+    def _size(self, broker: Broker, options: dict[str, Any]) -> None:
+        values = {"queue": broker.list_key, "waiting": broker.queue_size()}
+        self._tell(values | {"leased": broker.lock_size()}, options)
+
+    def _purge(self, broker: Broker, options: dict[str, Any]) -> None:
+        waiting = broker.queue_size()
+        self._ask(f"Take {waiting} waiting packages, and all leased ones, out of the queue "
+                  f"{broker.list_key!r}? They are lost.", options)  # fmt: skip
+        broker.purge_queue()
+        self._tell({"queue": broker.list_key, "purged": waiting}, options)
+
+    def _delete(self, broker: Broker, options: dict[str, Any]) -> None:
+        waiting = broker.queue_size()
+        self._ask(f"Remove the queue {broker.list_key!r} with {waiting} waiting packages? "
+                  "They are lost.", options)  # fmt: skip
+        broker.delete_queue()
+        self._tell({"queue": broker.list_key, "deleted": True}, options)
+
+    # -- rejected packages ------------------------------------------------------------------
+
+    def _rejected(self, options: dict[str, Any]) -> None:
+        actions: dict[str, Callable[[dict[str, Any]], None]] = {
+            "list": self._list_rejected,
+            "show": self._show_rejected,
+            "requeue": self._requeue,
+            "drop": self._drop,
+        }
+        actions[options["action"]](options)
+
+    def _list_rejected(self, options: dict[str, Any]) -> None:
+        rows = Rejected.objects.order_by("-rejected")
+        if options["queue"]:
+            rows = rows.filter(queue=options["queue"])
+        found = [_row(row) | {"payload": f"{row.payload[:_SHORT]}..."} for row in rows[:1000]]
+        if options["json"]:
+            self.stdout.write(json.dumps(found, indent=2))
+        elif not found:
+            self.stdout.write("No package was rejected.")
+        for row in found if not options["json"] else []:
+            self.stdout.write(f"{row['id']:>6}  {row['rejected']}  {row['queue']}\n"
+                              f"        {row['reason']}")  # fmt: skip
+
+    def _show_rejected(self, options: dict[str, Any]) -> None:
+        for row in self._chosen(options):
+            self._tell(_row(row), options)
+
+    def _requeue(self, options: dict[str, Any]) -> None:
+        rows = self._chosen(options)
+        for row in rows:
+            get_broker(row.queue).enqueue(row.payload)
+            row.delete()
+        self._tell({"requeued": len(rows)}, options)
+
+    def _drop(self, options: dict[str, Any]) -> None:
+        rows = self._chosen(options)
+        self._ask(f"Drop {len(rows)} rejected packages? They are lost.", options)
+        for row in rows:
+            row.delete()
+        self._tell({"dropped": len(rows)}, options)
+
+    def _chosen(self, options: dict[str, Any]) -> list[Rejected]:
+        rows = Rejected.objects.order_by("pk")
+        if options["queue"]:
+            rows = rows.filter(queue=options["queue"])
+        if options["all"]:
+            return list(rows)
+        found = list(rows.filter(pk__in=options["ids"]))
+        missing = sorted(set(options["ids"]) - {row.pk for row in found})
+        if missing or not options["ids"]:
+            what = f"There is no rejected package {missing[0]}." if missing else "Which ones?"
+            raise CommandError(f"{what} Give ids from `qbroker rejected list`, or --all.")
+        return found
+
+    # -- talking ----------------------------------------------------------------------------
+
+    def _tell(self, values: dict[str, Any], options: dict[str, Any]) -> None:
+        if options["json"]:
+            self.stdout.write(json.dumps(values, indent=2))
+            return
+        width = max(len(key) for key in values) + 2
+        for key, value in values.items():
+            self.stdout.write(f"{key + ':':{width}}{'unknown' if value is None else value}")
+
+    def _ask(self, question: str, options: dict[str, Any]) -> None:
+        """Go on only with consent: `--yes`, or the word at the prompt."""
+        if options["yes"]:
+            return
+        try:
+            answer = input(f"{question} [yes/no] ")
+        except EOFError:
+            answer = ""
+        if answer.strip().lower() not in ("yes", "y"):
+            raise CommandError("Nothing was changed. Give --yes to go on without being asked.")
+
+
+def _row(row: Rejected) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "queue": row.queue,
+        "rejected": f"{row.rejected:%Y-%m-%d %H:%M:%S}",
+        "reason": row.reason,
+        "payload": row.payload,
+    }
+
+
+def _add_common(parser: ArgumentParser) -> ArgumentParser:
+    parser.add_argument("--queue", help=_("Name of the queue, instead of this cluster's."))
+    parser.add_argument("--json", action="store_true", help=_("Answer in JSON."))
+    return parser
+
+
+def _add_consent(parser: ArgumentParser) -> ArgumentParser:
+    parser.add_argument("--yes", action="store_true", help=_("Do it without asking."))
+    return parser
+
+
+def _add_rejected(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_common(actions.add_parser("list", help=_("List them, newest first.")))
+    for name, text in (
+        ("show", _("Show them with payload and reason.")),
+        ("requeue", _("Put them back into their queue, for instance after a key was restored.")),
+        ("drop", _("Forget them.")),
+    ):
+        action = _add_consent(_add_common(actions.add_parser(name, help=text)))
+        action.add_argument("ids", nargs="*", type=int, metavar="ID")
+        action.add_argument("--all", action="store_true", help=_("All of them."))
