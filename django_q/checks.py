@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import importlib.metadata
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> Sequence[CheckMess
     if any(message.is_serious() for message in messages):
         return messages
     messages += _own_package()
+    messages += _log_level(raw)
+    messages += _cache_alias(raw)
     messages += _heartbeat_cache(raw)
     messages += _database_broker(raw)
     return messages
@@ -52,11 +55,27 @@ def _unknown_keys(raw: dict[str, Any]) -> list[CheckMessage]:
     return messages
 
 
+def _log_level(raw: dict[str, Any]) -> list[CheckMessage]:
+    level, known = raw.get("log_level", "INFO"), logging.getLevelNamesMapping()
+    if isinstance(level, int) or level in known:
+        return []
+    problem = f'Q_CLUSTER["log_level"] is {level!r}, which is no level of logging.'
+    return [Error(problem, f"The levels are: {', '.join(known)}.", id="django_q.E007")]
+
+
+def _cache_alias(raw: dict[str, Any]) -> list[CheckMessage]:
+    alias, known = raw.get("cache"), ", ".join(sorted(django_settings.CACHES))
+    if alias is None or alias in django_settings.CACHES:
+        return []
+    problem = f'Q_CLUSTER["cache"] is {alias!r}, which is no cache of this project.'
+    return [Error(problem, f"The aliases in CACHES are: {known}.", id="django_q.E008")]
+
+
 def _heartbeat_cache(raw: dict[str, Any]) -> list[CheckMessage]:
     if not any(raw.get(key) is not None for key in _CACHE_BROKERS):
         return []
-    alias = raw.get("cache", "default")
-    backend = str(django_settings.CACHES.get(alias, {}).get("BACKEND", ""))
+    alias, caches = raw.get("cache", "default"), dict[str, Any](django_settings.CACHES)
+    backend = str(caches.get(alias, {}).get("BACKEND", ""))
     if not backend.endswith(("LocMemCache", "DummyCache")):
         return []
     return [

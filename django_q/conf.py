@@ -6,6 +6,7 @@ Nothing is read at import. Durations are seconds (float), sizes bytes, unless a 
 import dataclasses
 import functools
 import logging
+import math
 import os
 import signal
 import sys
@@ -15,11 +16,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.conf import settings as django_settings
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from django_q.exceptions import ConfigurationError
 
 logger = logging.getLogger("django-q")
+
+#: Django's settings that are read here, or by what is kept as long as `Conf.version` stays.
+_SOURCES = ("Q_CLUSTER", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "TIME_ZONE", "USE_TZ")
 
 
 def _default_workers() -> int:
@@ -57,18 +62,20 @@ class Settings:
     testing: bool = _setting(False, "Show the queue in the admin whatever the broker.")
     # Broker
     broker_class: str | None = _setting(None, "Dotted path of a broker class.")
-    iron_mq: dict | None = _setting(None, "IronMQ: host, project_id, token, ...")
-    disque_nodes: list | str | None = _setting(None, "Disque: list of `host:port`.")
+    iron_mq: dict[str, Any] | None = _setting(None, "IronMQ: host, project_id, token, ...")
+    disque_nodes: list[str] | str | None = _setting(None, "Disque: list of `host:port`.")
     disque_auth: str | None = _setting(None, "Disque: password.")
     disque_fastack: bool = _setting(False, "Disque: acknowledge with FASTACK.")
-    sqs: dict | None = _setting(None, "Amazon SQS: arguments of a boto3 session, `aws_region`.")
+    sqs: dict[str, Any] | None = _setting(
+        None, "Amazon SQS: arguments of a boto3 session, `aws_region`."
+    )
     orm: str | None = _setting(None, "Database alias to use as broker.")
-    mongo: dict | None = _setting(None, "MongoDB: not offered any more; see Upgrading.")
+    mongo: dict[str, Any] | None = _setting(None, "MongoDB: not offered any more; see Upgrading.")
     mongo_db: str | None = _setting(None, "MongoDB: not offered any more; see Upgrading.")
-    redis: dict | str = _setting(dict, "Redis: a URL, or keywords of redis-py.")
+    redis: dict[str, Any] | str = _setting(dict, "Redis: a URL, or keywords of redis-py.")
     django_redis: str | None = _setting(None, "Cache alias whose django-redis connection is used.")
     receipts: bool = _setting(True, "Redis: lend packages (False: plain list, lost on a crash).")
-    retry: float = _setting(60, "Time until work of a dead machine comes back.", "s", 0)
+    retry: float = _setting(60, "Time until work of a dead machine comes back.", "s", 0.1)
     bulk: int = _setting(1, "Packages a fetch may bring; caps it only when set.", "packages", 1)
     poll: float = _setting(0.2, "Pause of brokers that have to poll.", "s", 0)
     legacy: str = _setting("read", "django-q2 packages: `read`, `write` too, or `off`.")
@@ -102,7 +109,7 @@ class Settings:
     save_limit_per: str | None = _setting(None, "Keep `save_limit` per `group`, `name` or `func`.")
     cached: bool | int = _setting(False, "Results to the cache: True, or seconds to keep them.")
     cache: str | None = _setting("default", "Cache alias for results and heartbeats.")
-    error_reporter: dict = _setting(dict, "Error reporters: name to arguments.")
+    error_reporter: dict[str, Any] = _setting(dict, "Error reporters: name to arguments.")
 
     #: Settings with few allowed values.
     CHOICES: ClassVar[Mapping[str, tuple[Any, ...]]] = types.MappingProxyType(
@@ -136,12 +143,23 @@ def effective_settings() -> dict[str, Any]:
     name = os.environ.get("Q_CLUSTER_NAME")
     merged = {key: value for key, value in raw.items() if key != "ALT_CLUSTERS"}
     if name:
-        merged |= {"cluster_name": name} | dict(raw.get("ALT_CLUSTERS", {}).get(name, {}))
+        merged |= {"cluster_name": name} | _alternative(raw.get("ALT_CLUSTERS"), name)
     return merged
 
 
+def _alternative(clusters: Any, name: str) -> dict[str, Any]:
+    """Give what `ALT_CLUSTERS` says of a cluster: nothing when it does not name it."""
+    chosen = (clusters.get(name) if isinstance(clusters, Mapping) else clusters) or {}
+    if not isinstance(chosen, Mapping):
+        raise ConfigurationError(
+            f'Q_CLUSTER["ALT_CLUSTERS"] is {clusters!r:.200}: it must be a dict of dicts, '
+            "from the name of a cluster to its settings."
+        )
+    return dict(chosen)
+
+
 def wrong_values(raw: Mapping[str, Any]) -> list[str]:
-    """Tell what is wrong with the values of `raw`, a sentence each; unknown keys are passed over."""
+    """Tell what is wrong with values of `raw`, a sentence each; unknown keys are passed over."""
     problems = []
     hints = _type_hints()
     for field in dataclasses.fields(Settings):
@@ -173,17 +191,19 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint is bool:
         return isinstance(value, bool) or value in (0, 1)
     if hint in (int, float):
-        return isinstance(value, (int, float) if hint is float else int) and value is not True
-    if hint is str:
-        return isinstance(value, str) or hasattr(value, "__mod__") and hasattr(value, "_wrapped")
-    return isinstance(value, (list, tuple) if hint is list else hint)
+        is_number = isinstance(value, (int, float) if hint is float else int)
+        return is_number and value is not True and (type(value) is int or math.isfinite(value))
+    kind = typing.get_origin(hint) or hint
+    # A label may be translated lazily.
+    return isinstance(value, {str: (str, Promise), list: (list, tuple)}.get(kind, kind))
 
 
 def _type_name(hint: Any) -> str:
-    parts = typing.get_args(hint) or (hint,)
+    is_union = isinstance(hint, types.UnionType)
+    parts = typing.get_args(hint) if is_union else (hint,)
     names = {int: "a whole number", float: "a number", bool: "True or False", str: "a string"}
     names |= {dict: "a dict", list: "a list", types.NoneType: "None"}
-    return " or ".join(names[part] for part in parts)
+    return " or ".join(names[typing.get_origin(part) or part] for part in parts)
 
 
 class _Conf:
@@ -244,12 +264,13 @@ class _Conf:
         self.reset()
 
     def is_set(self, key: str) -> bool:
-        """Tell whether the project set this key of `Q_CLUSTER` itself."""
-        return key in effective_settings() or key.upper() in self.__dict__["_patched"]
+        """Tell whether the project set this key of `Q_CLUSTER` itself; None says nothing."""
+        patched = self.__dict__["_patched"]
+        return patched.get(key.upper(), effective_settings().get(key)) is not None
 
     def reset(self, **kwargs: Any) -> None:
         """Read the settings anew at the next use; what was patched stays. Also a receiver."""
-        if kwargs.get("setting") not in (None, "Q_CLUSTER", "SECRET_KEY", "TIME_ZONE", "USE_TZ"):
+        if kwargs.get("setting") not in (None, *_SOURCES):
             return
         patched, version = self.__dict__["_patched"], self.__dict__["version"] + 1
         self.__dict__.clear()

@@ -4,7 +4,7 @@ Also the same walk in place (`sync=True`): built, sealed, opened, executed and r
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django_q import signals
@@ -122,10 +122,12 @@ def _pack(
 def _take_options(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Move the task's options out of the keywords; those in `q_options` win."""
     inner = kwargs.pop("q_options", None) or {}
+    if not isinstance(inner, Mapping):
+        raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
     unknown = set(inner) - set(OPTIONS)
     if unknown:
         raise PackageError(
-            f"q_options has the unknown option {sorted(unknown)[0]!r}. "
+            f"q_options has the unknown option {min(unknown, key=str)!r}. "
             f"The options are: {', '.join(OPTIONS)}."
         )
     options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs}

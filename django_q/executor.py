@@ -5,7 +5,6 @@ Runs in a worker's main thread, or in place with `sync=True`. The one broad catc
 
 import asyncio
 import contextlib
-import functools
 import inspect
 import signal
 import traceback
@@ -22,7 +21,7 @@ from django.utils.module_loading import import_string
 from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.exceptions import PackageError, TimeoutException
-from django_q.package import Outcome, TaskPackage, function_path
+from django_q.package import LONGEST_TIME, Outcome, TaskPackage, function_path
 
 
 class SoftLimit:
@@ -43,8 +42,9 @@ class SoftLimit:
             yield
             return
         self._text = f"{what} ran longer than its limit of {limit:g} s"
-        # A task may have taken the handler or the timer for itself: both are set each time.
+        # A task may have taken handler or timer for itself, or blocked the signal: set each time.
         signal.signal(signal.SIGALRM, self._on_alarm)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         try:
             self._is_armed = True
             signal.setitimer(signal.ITIMER_REAL, max(limit, 1e-6))
@@ -71,9 +71,10 @@ class NoLimit(SoftLimit):
 def time_limit(package: TaskPackage) -> float | None:
     """Give the soft limit of a task in seconds, or None: its own, else the cluster's."""
     limit = package.get("timeout", Conf.TIMEOUT)
-    if not isinstance(limit, (int, float)) or limit <= 0:
+    # Whatever an old package or a receiver of pre_enqueue put there must not hurt the worker.
+    if not isinstance(limit, (int, float)) or isinstance(limit, bool):
         return None
-    return float(limit)
+    return float(limit) if 0 < limit <= LONGEST_TIME else None
 
 
 def execute(package: TaskPackage, soft_limit: SoftLimit) -> Outcome:
@@ -105,7 +106,7 @@ def announce_executed(outcome: Outcome, soft_limit: SoftLimit) -> None:
 def finished_package(outcome: Outcome) -> TaskPackage:
     """Give the package with `result`, `success` and `stopped`, as signals and reporters see it."""
     ended = {"result": outcome.result, "success": outcome.success, "stopped": outcome.stopped}
-    return outcome.package | ended  # type: ignore[return-value, operator]
+    return outcome.package | ended  # type: ignore[return-value]
 
 
 @contextlib.contextmanager
@@ -129,18 +130,18 @@ def send_signal(sent: Signal, **arguments: Any) -> None:
 
 
 def find_function(func: str | Callable[..., Any]) -> Callable[..., Any]:
-    """Give the callable behind a dotted path. Raises PackageError when there is none."""
-    return _import_function(func) if isinstance(func, str) else func
+    """Give the callable behind a dotted path. Raises PackageError when there is none.
 
-
-@functools.lru_cache(maxsize=1024)
-def _import_function(path: str) -> Callable[..., Any]:
+    Not remembered: it takes less than a microsecond, and tests put others in its place.
+    """
+    if not isinstance(func, str):
+        return func
     try:
-        found = _import_path(path)
-    except (ImportError, AttributeError) as error:
-        raise PackageError(f"The function {path!r} cannot be found: {error}") from error
+        found: Callable[..., Any] = _import_path(func)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PackageError(f"The function {func!r} cannot be found: {error}") from error
     if not callable(found):
-        raise PackageError(f"{path!r} is a {type(found).__name__}, not a function.")
+        raise PackageError(f"{func!r} is a {type(found).__name__}, not a function.")
     return found
 
 

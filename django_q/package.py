@@ -7,18 +7,30 @@ import pickle
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, cast
 
 from django.utils import timezone
 
 from django_q import humanhash, signing
 from django_q.conf import Conf
-from django_q.exceptions import PackageError, PackageRejected
+from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
 
 #: Longest name, group and cluster: the width of their columns.
 _LONGEST_LABEL = 100
 #: Longest dotted path of a function or hook: the width of their columns.
 _LONGEST_PATH = 256
+#: Longest time limit, some thirty years: the system's timers do not take much more.
+LONGEST_TIME = 1e9
+
+
+#: What a package must have; `func` is a dotted path or a callable.
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "id": str,
+    "name": str,
+    "args": (tuple, list),
+    "kwargs": dict,
+    "started": datetime,
+}
 
 
 class TaskPackage(TypedDict, total=False):
@@ -65,7 +77,8 @@ def build_package(
 ) -> TaskPackage:
     """Make the package of one task; `options` are keys of TaskPackage, and `task_name`.
 
-    Raises PackageError for a function that no worker could find and for labels that are too long.
+    Raises PackageError for a function that no worker could find, for labels that are too long and
+    for options that mean nothing.
     """
     _check_function("func", func)
     if options.get("hook") is not None:
@@ -73,7 +86,7 @@ def build_package(
     name, task_id = humanhash.uuid()
     package: dict[str, Any] = {
         "id": task_id,
-        "name": options.get("task_name") or name,
+        "name": str(options.get("task_name") or name),
         "func": func,
         "args": tuple(args),
         "kwargs": dict(kwargs),
@@ -82,20 +95,28 @@ def build_package(
     package |= {key: value for key, value in options.items() if key != "task_name"}
     for key in ("name", "group", "cluster"):
         _check_label(key, package.get(key))
+    for key in ("timeout", "cached"):
+        _check_number(key, package.get(key))
     return package  # type: ignore[return-value]
 
 
 def seal_package(package: TaskPackage, queue: str) -> str:
     """Seal a package for a queue: text that only this project's clusters of that queue open.
 
-    Raises PackageError that names the argument which cannot be pickled.
+    Raises PackageError that names the argument which cannot be pickled, and PayloadTooLarge for a
+    package that no worker would open.
     """
     try:
         if Conf.LEGACY == "write":
-            return signing.SignedPackage.dumps(package)
-        return signing.seal(package, "task", queue)
+            sealed = signing.SignedPackage.dumps(package)
+        else:
+            sealed = signing.seal(package, "task", queue)
     except Exception as error:  # pickling runs code of the arguments: anything may come out
         raise PackageError(_why_unsealable(package, error)) from error
+    if len(sealed) > _largest_payload():
+        path = function_path(package["func"])
+        raise PayloadTooLarge(f"{path}: {_too_large(sealed)} Pass a reference to the data instead.")
+    return sealed
 
 
 def open_package(payload: str, queue: str) -> TaskPackage:
@@ -117,8 +138,7 @@ def open_package(payload: str, queue: str) -> TaskPackage:
             f"The package cannot be read: {type(error).__name__}: {error}. "
             "Was a class or module that it needs moved or removed?"
         ) from error
-    _check_opened(package)
-    return package
+    return _check_opened(package)
 
 
 def derived_id(parent: str, position: int | str) -> str:
@@ -127,21 +147,20 @@ def derived_id(parent: str, position: int | str) -> str:
 
 
 def function_path(func: Any) -> str:
-    """Give the dotted path of a function, as results show it."""
+    """Give the dotted path of a function, as results show it. Raises nothing."""
     if isinstance(func, str):
         return func
-    name = getattr(func, "__qualname__", None)
-    if name is None:
-        return repr(func)[:_LONGEST_PATH]
-    return f"{func.__module__}.{name}"[:_LONGEST_PATH]
+    try:
+        name, module = getattr(func, "__qualname__", None), getattr(func, "__module__", None)
+        path = repr(func) if name is None else f"{module}.{name}" if module else str(name)
+    except Exception:  # code of the callable's class
+        path = f"{type(func).__module__}.{type(func).__qualname__}"
+    return path[:_LONGEST_PATH]
 
 
 def _unseal(payload: str, queue: str) -> Any:
-    if len(payload) > Conf.MAX_PACKAGE * 4 // 3 + 256:
-        raise PackageRejected(
-            f"The package has {len(payload)} bytes, more than "
-            f'Q_CLUSTER["max_package"] ({Conf.MAX_PACKAGE}) allows.'
-        )
+    if len(payload) > _largest_payload():
+        raise PackageRejected(_too_large(payload))
     if not signing.is_legacy(payload):
         return signing.unseal(payload, "task", queue)
     if Conf.LEGACY == "off":
@@ -151,17 +170,28 @@ def _unseal(payload: str, queue: str) -> Any:
     return signing.SignedPackage.loads(payload)
 
 
-def _check_opened(package: Any) -> None:
+def _largest_payload() -> int:
+    """Give the length of the text around the largest package: base64, time and signature."""
+    return int(Conf.MAX_PACKAGE) * 4 // 3 + 256
+
+
+def _too_large(payload: str) -> str:
+    return (
+        f"The package has {len(payload)} bytes once sealed, more than "
+        f'Q_CLUSTER["max_package"] ({Conf.MAX_PACKAGE}) allows.'
+    )
+
+
+def _check_opened(package: Any) -> TaskPackage:
     if not isinstance(package, dict):
         raise PackageRejected(f"The package holds a {type(package).__name__}, not a task.")
-    kinds = {"id": str, "name": str, "args": (tuple, list), "kwargs": dict, "started": datetime}
-    for key, kind in kinds.items():
+    for key, kind in _KINDS.items():
         if not isinstance(package.get(key), kind):
             raise PackageRejected(f"The package has no usable {key!r}: {package.get(key)!r:.100}.")
-    if len(package["id"]) > 32 or not (
-        isinstance(package.get("func"), str) or callable(package.get("func"))
-    ):
+    func = package.get("func")
+    if not 0 < len(package["id"]) <= 32 or not (isinstance(func, str) or callable(func)):
         raise PackageRejected("The package has no usable 'id' or 'func'.")
+    return cast(TaskPackage, package)
 
 
 def _check_function(role: str, func: Any) -> None:
@@ -186,10 +216,26 @@ def _check_label(key: str, value: Any) -> None:
     if value is None:
         return
     text = str(value)
-    if len(text) > _LONGEST_LABEL or "\0" in text:
+    # What stands alone of a surrogate pair has no place in UTF-8.
+    is_text = "\0" not in text and text.encode("utf-8", "ignore").decode() == text
+    if len(text) > _LONGEST_LABEL or not is_text:
         raise PackageError(
-            f"{key} is {text!r:.130}, with {len(text)} characters: at most {_LONGEST_LABEL}, and no NUL."
+            f"{key} is {text!r:.130}, with {len(text)} characters: a label has at most "
+            f"{_LONGEST_LABEL}, without NUL and lone surrogates."
         )
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= LONGEST_TIME  # not true of NaN either
+
+
+def _check_number(key: str, value: Any) -> None:
+    is_switch = key == "cached" and isinstance(value, bool)
+    if value is None or is_switch or _is_number(value):
+        return
+    others = {"cached": "True or False", "timeout": "-1 or None for no limit"}[key]
+    raise PackageError(f"{key} is {value!r:.100}: give a number of seconds, or {others}.")
 
 
 def _why_unsealable(package: TaskPackage, error: Exception) -> str:

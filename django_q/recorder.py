@@ -20,8 +20,8 @@ from django_q.executor import (
 )
 from django_q.models import Task
 from django_q.package import Outcome, TaskPackage
-from django_q.results.base import ResultStore, Row, encode_row
-from django_q.results.cache import CachedRow, CacheStore
+from django_q.results.base import Row, encode_row
+from django_q.results.cache import CachedRow, CacheStore, seconds_to_keep
 from django_q.results.database import DatabaseStore
 
 
@@ -65,7 +65,8 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
     """
     outcome, row = _storable(outcome)
     package = outcome.package
-    cached = package.get("cached", Conf.CACHED)
+    # A project without a cache keeps everything in the database.
+    cached = package.get("cached", Conf.CACHED) if Conf.CACHE else False
     has_listener = package.get("hook") is not None or bool(signals.post_execute.receivers)
     is_known = lease is not None and lease.deliveries > 1
     return outcome, Record(
@@ -73,7 +74,7 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
         receipt=None if lease is None else lease.receipt,
         to_database=not cached and _is_kept(package, outcome.success),
         to_cache=_cache_time(cached),
-        acknowledge=_is_done(package, outcome.success, lease.deliveries if lease else 1),
+        acknowledge=_is_done(outcome, lease.deliveries if lease else 1),
         is_awaited=has_listener,
         ledger_key=lease.key if is_known and lease is not None else None,
     )
@@ -93,13 +94,10 @@ def announce(outcome: Outcome, soft_limit: SoftLimit) -> None:
 
 def as_task(outcome: Outcome) -> Task:
     """Give an outcome as the Task that hooks are called with; saving it updates its row."""
-    row = encode_row(outcome)
-    values = row._asdict() | {
-        "args": outcome.package["args"],
-        "kwargs": outcome.package["kwargs"],
-        "result": outcome.result,
-    }
-    task = Task(**values)
+    package = outcome.package
+    values = {"args": package["args"], "kwargs": package["kwargs"], "result": outcome.result}
+    # The columns of the row, but without pickling these three once more.
+    task = Task(**encode_row(_bare(outcome, result=None))._asdict() | values)
     task._state.adding = False
     return task
 
@@ -117,7 +115,7 @@ def record(
     rows = [record.row for record in records if record.to_database and record.row]
     cached = [CachedRow(r.row, r.to_cache) for r in records if r.row and r.to_cache is not False]
     if cached:
-        stores.cache.save_cached(cached)
+        _log_duplicates(stores.cache.save_cached(cached))
     shares = acknowledge is not None and broker_alias == stores.database.alias
     if rows or shares:
         within = acknowledge if shares else None
@@ -136,17 +134,21 @@ def _log_duplicates(task_ids: Iterable[str]) -> None:
 def _storable(outcome: Outcome) -> tuple[Outcome, Row]:
     try:
         return outcome, encode_row(outcome)
-    except Exception as error:  # pickling runs code of the result
-        failed = outcome._replace(
-            success=False,
-            error=error,
-            result=f"The result ({type(outcome.result).__name__}) could not be stored: {error_text(error)}",
-        )
+    except BaseException as error:  # pickling runs code of the result: SystemExit and worse
+        kind = type(outcome.result).__name__
+        text = f"The result ({kind}) could not be stored: {error_text(error)}"
+        failed = outcome._replace(success=False, error=error, result=text)
     try:
         return failed, encode_row(failed)
-    except Exception:  # the task changed an argument into something that cannot be pickled
-        bare = failed.package | {"args": (), "kwargs": {}}
-        return failed, encode_row(failed._replace(package=bare))  # type: ignore[arg-type]
+    except BaseException:  # the task changed an argument into something that cannot be pickled
+        bare = _bare(failed, result=failed.result)
+        return bare, encode_row(bare)
+
+
+def _bare(outcome: Outcome, result: Any) -> Outcome:
+    """Give an outcome without its arguments, and with this result."""
+    package: Any = outcome.package | {"args": (), "kwargs": {}}
+    return outcome._replace(package=package, result=result)
 
 
 def _is_kept(package: TaskPackage, success: bool) -> bool:
@@ -158,19 +160,18 @@ def _is_kept(package: TaskPackage, success: bool) -> bool:
 
 
 def _cache_time(cached: Any) -> float | bool | None:
-    if cached is True:
-        return None
-    return float(cached) if cached else False
+    return seconds_to_keep(cached) if cached else False
 
 
-def _is_done(package: TaskPackage, success: bool, deliveries: int) -> bool:
+def _is_done(outcome: Outcome, deliveries: int) -> bool:
     """Tell whether this outcome ends the package.
 
     A failed task is done, unless the project set `ack_failures` to False itself: then it comes
-    back after `retry`, up to `max_attempts` runs, as in Django Q.
+    back after `retry`, up to `max_attempts` runs, as in Django Q. A failure without an error was
+    not run any more, for what its earlier runs did to their workers: it is done.
     """
-    if success or not Conf.is_set("ack_failures"):
+    if outcome.success or outcome.error is None or not Conf.is_set("ack_failures"):
         return True
-    if package.get("ack_failure", Conf.ACK_FAILURES):
+    if outcome.package.get("ack_failure", Conf.ACK_FAILURES):
         return True
-    return 0 < Conf.MAX_ATTEMPTS <= deliveries
+    return bool(0 < Conf.MAX_ATTEMPTS <= deliveries)

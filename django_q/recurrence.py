@@ -86,9 +86,8 @@ def advance_cron(expression: str, after: datetime, zone: tzinfo | None = None) -
 
 def _cron_moments(expression: str, start: datetime) -> Iterator[datetime]:
     fields = expression.split()
-    seconds = fields[5:]
     try:
-        return CronSim(" ".join([*seconds, *fields[:5]]), start)
+        return CronSim(" ".join([*fields[5:], *fields[:5]]), start)
     # The other two: cronsim lets them out for a step behind "5L" or "5#2".
     except (CronSimError, AssertionError, TypeError) as error:
         if croniter is None:

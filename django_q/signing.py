@@ -31,7 +31,7 @@ class PickleSerializer:
 
     def loads(self, data: bytes) -> Any:
         """Unpickle; runs code of the classes in `data`, so only behind a signature."""
-        return pickle.loads(data)  # noqa: S301
+        return pickle.loads(data)
 
 
 class SignedPackage:
@@ -50,7 +50,7 @@ class SignedPackage:
         signed = _signer(Conf.version, Conf.PREFIX).unsign(obj)
         is_compressed = signed.startswith(".")
         data = b64_decode(signed[is_compressed:].encode())
-        return pickle.loads(_expand(data) if is_compressed else data)  # noqa: S301
+        return pickle.loads(_expand(data) if is_compressed else data)
 
 
 def seal(obj: Any, purpose: str, queue: str) -> str:
@@ -76,7 +76,7 @@ def unseal(text: str, purpose: str, queue: str) -> Any:
         data = _expand(data)
     elif kind != f"{_MARK}p":
         raise PackageRejected(f"The package has the unknown format {kind!r}.")
-    return pickle.loads(data)  # noqa: S301
+    return pickle.loads(data)
 
 
 def is_legacy(text: str) -> bool:
@@ -105,7 +105,7 @@ class _Signer(TimestampSigner):
 
     @functools.cached_property
     def _macs(self) -> dict[str | bytes, Any]:
-        salt = self.salt + "signer"
+        salt = f"{self.salt!s}signer"
         keys = [self.key, *self.fallback_keys]
         return {key: salted_hmac(salt, b"", key, algorithm=self.algorithm) for key in keys}
 

@@ -11,7 +11,7 @@ sys.path[:0] = [str(FOLDER.parent), str(FOLDER / "extensions")]
 
 # Models can be described only after Django is set up.
 settings.configure(
-    SECRET_KEY="documents only",
+    SECRET_KEY="documents only",  # noqa: S106
     INSTALLED_APPS=["django_q"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     USE_TZ=True,

@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "django_q"
 
 #: From the ground up. A module imports from lower floors only; the parts of one line (packages, or
-#: single modules) do not know each other. `cluster.scoreboard` lies below its package: it is plain
-#: memory.
+#: single modules) do not know each other. The scoreboard lies below its package: it is plain memory.
 FLOORS = (
-    ("exceptions", "signals", "humanhash", "recurrence", "cluster.scoreboard"),
+    ("exceptions", "signals", "humanhash", "recurrence", "cluster.journal"),
+    ("broker_url", "cluster.scoreboard"),
     ("conf",),
     ("signing", "checks"),
     ("package", "apps"),
@@ -240,7 +240,10 @@ def test_file_names_say_what_is_inside() -> None:
 
 def _needs_registry(module: str) -> bool:
     """Whether a model or its fields are loaded with it: that needs Django to be set up."""
-    for name in _reached(module):
+    pieces = module.split(".")
+    # Importing a module runs the packages above it, too.
+    above = [".".join(pieces[:length]) for length in range(2, len(pieces))]
+    for name in set().union(*(_reached(each) for each in (module, *above))):
         outside = {found for found in _imports(name) if found.startswith(_ASKS_DJANGO)}
         if outside or _part(name) == "models":
             return True

@@ -55,9 +55,10 @@ class ORM(Broker):
 
     @staticmethod
     def get_connection(list_key: str | None = None) -> "QuerySet[OrmQ]":
-        """Give the rows of all queues; closes a connection that is too old or broken first."""
+        """Give the rows of all queues; a connection that is too old or broken is closed first."""
         alias = Conf.ORM or DEFAULT_DB_ALIAS
-        connections[alias].close_if_unusable_or_obsolete()
+        if not connections[alias].in_atomic_block:
+            connections[alias].close_if_unusable_or_obsolete()
         return OrmQ.objects.using(alias)
 
     def close(self) -> None:

@@ -37,7 +37,7 @@ class _Words:
     ready: str = """FROM {queue} WHERE "key" = %s AND "lock" <= {moment}
         ORDER BY "lock", "id" LIMIT %s {for_update}"""
     held: str = '"id" IN ({ids}) AND {receipt} IN ({receipts})'
-    #: What is given back: without its count, if the parameter is 1. It may have none: another's row.
+    #: What is given back: without its count, if the parameter is 1; a strange row may have none.
     back: str = """"token" = NULL,
         "deliveries" = "deliveries" - CASE WHEN "deliveries" > 0 THEN %s ELSE 0 END"""
     #: `lock` of what was given back: earlier than all that waits; and the same for all, so that the

@@ -2,10 +2,11 @@
 
 import contextlib
 import random
+import selectors
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import Error, InterfaceError, OperationalError, ProgrammingError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -34,14 +35,16 @@ def run(
 ) -> _Given:
     """Run `action` on this thread's connection; within a caller's transaction as part of it.
 
-    An error that passes by itself is met with patience. A dead connection is closed, and if it had
-    been open before, the action is repeated once on a new one, provided it is `repeatable` (doing
-    it twice is as doing it once). A transaction's mending is left to whoever began it. Raises
+    An error that passes by itself is met with patience. A dead connection is closed; if it had been
+    open before, a new one is tried once, provided that the action is `repeatable`: done twice is as
+    good as done once. A transaction's mending is left to whoever began it. Raises
     BrokerUnavailable; BrokerError when the database refused.
     """
     connection = connections[alias]
     may_be_stale = repeatable and connection.connection is not None
     end = time.monotonic() + PATIENCE
+    if not repeatable:
+        _close_if_hung_up(connection)
     while True:
         try:
             return action(connection)
@@ -51,15 +54,48 @@ def run(
                 if passes:
                     raise
                 raise _told(connection, error) from error
-            if not passes and _is_away(error):
-                # Closing a dead connection may fail too; Django forgets it all the same.
-                with contextlib.suppress(Error):
-                    connection.close()
-            again = time.monotonic() < end if passes else may_be_stale and _is_away(error)
-            if not again:
+            is_away = not passes and _is_away(error)
+            if is_away:
+                _close(connection)
+            if not (passes and time.monotonic() < end or is_away and may_be_stale):
                 raise _told(connection, error) from error
             may_be_stale = may_be_stale and passes
         time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 (guards nothing)
+
+
+def _close(connection: BaseDatabaseWrapper) -> None:
+    # Closing a dead connection may fail too; Django forgets it all the same.
+    with contextlib.suppress(Error):
+        connection.close()
+
+
+def _close_if_hung_up(connection: BaseDatabaseWrapper) -> None:
+    """Close a connection that its server has closed: what is sent on it would be lost.
+
+    A look at the socket tells, so that a healthy connection costs no round trip.
+    """
+    raw = connection.connection
+    if raw is None or connection.in_atomic_block or connection.vendor == "sqlite":
+        return
+    try:
+        with connection.wrap_database_errors:
+            # A connection at rest has nothing to read but its end; or notifications.
+            is_healthy = not _is_readable(raw) or connection.is_usable()
+    except Error:
+        is_healthy = False
+    if not is_healthy:
+        _close(connection)
+
+
+def _is_readable(raw: Any) -> bool:
+    """Tell whether there is something to read; True where the driver does not show its socket."""
+    # PyMySQL has no public way to its socket.
+    source = raw if hasattr(raw, "fileno") else getattr(raw, "_sock", None)
+    if source is None:
+        return True
+    with selectors.DefaultSelector() as selector:
+        selector.register(source, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 def _is_away(error: Error) -> bool:
@@ -128,5 +164,4 @@ def _ask(alias: str, answered: list[bool]) -> None:
     except Error:
         return
     finally:
-        with contextlib.suppress(Error):
-            connection.close()
+        _close(connection)

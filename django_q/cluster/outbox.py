@@ -9,7 +9,7 @@ import time
 from typing import NamedTuple
 
 from django_q.cluster.backoff import Backoff
-from django_q.cluster.scoreboard import Journal
+from django_q.cluster.journal import Journal
 from django_q.cluster.settlement import Settlement
 from django_q.conf import logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
@@ -73,10 +73,12 @@ class Outbox:
         self._oldest = time.monotonic()
         try:
             self._write(batch)
-        except (ResultsUnavailable, BrokerError) as error:
+        except Exception as error:  # a broker of one's own raises what its client raises
             self._entries.extendleft(reversed(batch))
             pause = self._backoff.fail()
-            logger.error("Results wait to be saved: %s Next try in %.1f s.", error, pause)
+            is_known = isinstance(error, (ResultsUnavailable, BrokerError))
+            text = "Results wait to be saved: %s Next try in %.1f s."
+            logger.error(text, error, pause, exc_info=not is_known)
             return []
         if self._backoff.succeed():
             logger.info("Results are saved again")

@@ -1,6 +1,5 @@
 """Packages that cannot be opened: kept once each, never run. Written by the clerk."""
 
-import hashlib
 from typing import NamedTuple
 
 from django.db import DatabaseError, InterfaceError, router
@@ -25,7 +24,7 @@ def keep(rejection: Rejection) -> None:
     """
     # NUL cannot be stored in a text column everywhere; what is kept is for people to look at.
     payload = rejection.payload.replace("\0", "\\0")
-    digest = hashlib.sha256(f"{rejection.queue}\0{rejection.payload}".encode()).hexdigest()
+    digest = Rejected.digest_of(rejection.queue, rejection.payload)
     values = {"queue": rejection.queue, "payload": payload, "reason": rejection.reason}
     try:
         rows = Rejected.objects.using(router.db_for_write(Rejected))

@@ -120,8 +120,9 @@ class QueueTests(BrokerGround):
         came: list[str] = []
         while len(came) < 3 and (pairs := self.broker.dequeue()):
             for receipt, payload in pairs:
-                came.append(payload)
-                (self.broker.fail if payload == "b" else self.broker.acknowledge)(receipt)
+                # Old brokers hand on the bytes of their client.
+                came.append(payload.decode() if isinstance(payload, bytes) else payload)
+                (self.broker.fail if came[-1] == "b" else self.broker.acknowledge)(receipt)
 
         assert sorted(came) == ["a", "b", "c"]
         self.have_sizes(0, 0)

@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 from django.conf import settings
+
 from django_q.brokers import Broker
 from django_q.conf import Conf
 

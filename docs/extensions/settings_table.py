@@ -66,9 +66,9 @@ def values_of(name: str) -> str:
 
 
 def _kinds(hint: Any) -> Iterator[str]:
-    for part in typing.get_args(hint) or (hint,):
+    for part in typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,):
         if part is not types.NoneType:
-            yield KINDS[part]
+            yield KINDS[typing.get_origin(part) or part]
 
 
 def rows_of(names: list[str]) -> list[str]:

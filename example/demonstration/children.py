@@ -12,7 +12,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent.parent
 
 #: Where the programs write what they have to say.
-LOGS = FOLDER / "logs"
+LOGS = Path(os.environ.get("EXAMPLE_LOGS", FOLDER / "logs"))
 
 #: Seconds a program may take to stop. A cluster gives running tasks 25 of them.
 STOP = 40

@@ -3,11 +3,11 @@
 from typing import Any
 
 from django.db import models
-from django.db.models import Count, Max, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
-from django_q.tasks import count_group, result_group
 
 from django_q.models import Task
+from django_q.tasks import count_group, fetch_group, result_group
 from survey.progress import Progress
 
 #: Between the error and the traceback in the text of a failed task.
@@ -31,7 +31,7 @@ class Survey(models.Model):
 
     def tasks(self) -> QuerySet[Task]:
         """Its tasks that have ended, well or badly, latest first."""
-        return Task.objects.filter(group=self.group)
+        return fetch_group(self.group)
 
     def results(self) -> QuerySet[Task, dict[str, Any]]:
         """What the tasks that ended well returned."""
@@ -39,11 +39,10 @@ class Survey(models.Model):
 
     def progress(self) -> Progress:
         """How far it is now."""
-        failed = count_group(self.group, failures=True)
-        tasks = self.tasks().aggregate(ended=Count("pk"), last=Max("stopped"))
-        until = tasks["last"] if tasks["ended"] >= self.total else timezone.now()
-        seconds = (until - self.started).total_seconds()
-        return Progress(self.total, tasks["ended"], failed, seconds)
+        ended, failed = count_group(self.group), count_group(self.group, failures=True)
+        last = self.tasks().first() if ended >= self.total else None
+        seconds = ((last.stopped if last else timezone.now()) - self.started).total_seconds()
+        return Progress(self.total, ended, failed, seconds)
 
     def failures(self) -> list[dict[str, str]]:
         """The failed tasks as texts: ``name``, ``function``, ``error`` and ``traceback``."""

@@ -3,7 +3,6 @@
 from uuid import uuid4
 
 from django_q.tasks import async_task, async_tasks, delete_group
-
 from survey import tasks
 from survey.models import Survey
 

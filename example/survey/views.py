@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
+
 from django_q.status import Stat
 from django_q.tasks import queue_size
-
 from survey.models import Survey
 from survey.report import report
 from survey.start import start_survey

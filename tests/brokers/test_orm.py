@@ -62,7 +62,7 @@ class TestORM(BrokerSuite):
 def broker(database: str, q_cluster: Callable[..., Any]) -> ORM:
     """A broker on an empty queue."""
     q_cluster(orm=database)
-    return ORM("own tests")
+    return ORM(BrokerSuite.queue_name())
 
 
 def _row(broker: ORM) -> OrmQ:

@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_q.brokers import orm_trouble
 from django_q.brokers.orm import ORM
 from django_q.exceptions import BrokerError, BrokerUnavailable, PayloadTooLarge
+from django_q.testing import BrokerSuite
 from tests.servers import Server
 
 on_servers = pytest.mark.parametrize("database", ["postgres", "mariadb"], indirect=True)
@@ -23,7 +24,7 @@ on_servers = pytest.mark.parametrize("database", ["postgres", "mariadb"], indire
 def broker(database: str, q_cluster: Callable[..., Any]) -> ORM:
     """A broker on an empty queue."""
     q_cluster(orm=database)
-    return ORM("own tests")
+    return ORM(BrokerSuite.queue_name())
 
 
 @pytest.fixture
@@ -49,15 +50,29 @@ def test_a_dead_connection_is_replaced(broker: ORM, server: Server) -> None:
 
 
 @on_servers
-def test_nothing_is_enqueued_twice_on_a_dead_connection(broker: ORM, server: Server) -> None:
+def test_an_enqueue_notices_that_its_connection_is_dead(broker: ORM, server: Server) -> None:
     broker.enqueue("a")
     server.restart()
 
-    with pytest.raises(BrokerUnavailable):
-        broker.enqueue("b")
     broker.enqueue("b")
 
     assert [lease.payload for lease in broker.lease(9)] == ["a", "b"]
+
+
+@on_servers
+def test_what_cannot_be_repeated_is_not(broker: ORM) -> None:
+    broker.queue_size()
+    tries: list[int] = []
+
+    def action(connection: BaseDatabaseWrapper) -> None:
+        tries.append(1)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with pytest.raises(BrokerUnavailable):
+        orm_trouble.run(broker.alias, action, repeatable=False)
+
+    assert len(tries) == 1
+    assert connections[broker.alias].connection is None
 
 
 @on_servers

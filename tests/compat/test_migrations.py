@@ -5,7 +5,8 @@ from one. Ours have to leave the same tables after each step; then it makes no d
 migrations led to a step, and going on from each of them proves the upgrade.
 """
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,24 +72,32 @@ LAST_OF_Q2 = list(STEPS)[-1]
 LATEST = "0020_leases_ledger_rejected_heartbeat"
 
 
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[Callable[[], Any]]:
-    """Function that gives a connection to a new and empty database."""
-    made: list[str] = []
-
-    def connect() -> Any:
-        alias = f"migrations{len(made)}"
-        folder = tmp_path / alias
-        folder.mkdir()
-        settings.DATABASES[alias] = databases.sqlite(str(folder))
-        connections.configure_settings(settings.DATABASES)
-        made.append(alias)
-        return connections[alias]
-
-    yield connect
-    for alias in made:
+@contextlib.contextmanager
+def new_database(folder: Path) -> Iterator[Any]:
+    """A connection to an empty SQLite database of its own."""
+    alias = "migrations"
+    settings.DATABASES[alias] = databases.sqlite(str(folder))
+    connections.configure_settings(settings.DATABASES)
+    try:
+        yield connections[alias]
+    finally:
         connections[alias].close()
         del connections[alias], settings.DATABASES[alias]
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Any]:
+    """An empty database."""
+    with new_database(tmp_path) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The tables of a database that is ours from the beginning."""
+    with new_database(tmp_path_factory.mktemp("fresh")) as connection:
+        migrate(connection, LATEST)
+        return schema(connection)
 
 
 def migrate(connection: Any, name: str) -> None:
@@ -122,29 +131,26 @@ def indexes(cursor: Any, table: str) -> Iterator[tuple[str, str]]:
             yield name, f"{kind} of {columns}{' where' if is_partial else ''}"
 
 
-def test_every_step_leaves_the_tables_that_django_q2_leaves(
-    sqlite: Callable[[], Any],
-) -> None:
-    connection = sqlite()
+def test_every_step_leaves_the_tables_that_django_q2_leaves(sqlite: Any) -> None:
     expected: dict[str, str] = {}
     for name, changes in STEPS.items():
         expected |= changes
-        migrate(connection, name)
+        migrate(sqlite, name)
 
-        assert schema(connection) == expected, name
+        assert schema(sqlite) == expected, name
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_database_at_any_step_migrates_to_ours(sqlite: Callable[[], Any], name: str) -> None:
-    fresh, old = sqlite(), sqlite()
-    migrate(fresh, LATEST)
-    migrate(old, name)
-    insert(old, "schedule", func="math.sqrt", schedule_type="M", repeats=-1)
+def test_a_database_at_any_step_migrates_to_ours(
+    wanted: dict[str, str], sqlite: Any, name: str
+) -> None:
+    migrate(sqlite, name)
+    insert(sqlite, "schedule", func="math.sqrt", schedule_type="M", repeats=-1)
 
-    migrate(old, LATEST)
+    migrate(sqlite, LATEST)
 
-    assert schema(old) == schema(fresh)
-    assert count(old, "schedule") == 1
+    assert schema(sqlite) == wanted
+    assert count(sqlite, "schedule") == 1
 
 
 @pytest.mark.parametrize("database", databases.ALIASES, indirect=True)

@@ -1,5 +1,6 @@
 """The example as processes of its own."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -18,6 +19,9 @@ from tests.example import EXAMPLE
 #: Seconds the whole demo may take, on a machine that has other things to do as well.
 DEMO_LIMIT = 200
 
+#: Seconds that the demo may take to stop what it started: a cluster's own 25, and some.
+STOP_LIMIT = 45
+
 #: Stands in the environment of all of a site's processes, so that none can hide.
 _MARK = "EXAMPLE_TEST_MARK"
 
@@ -27,19 +31,25 @@ class Site:
     """The example site with a database (and broker) of its own, run as child processes."""
 
     environment: dict[str, str]
-    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    _started: list[subprocess.Popen[str]] = field(default_factory=list)
+    _sessions: set[int | None] = field(default_factory=set)
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start Python with these arguments; output and errors are one text."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE} | options
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=EXAMPLE,
-            env=self.environment | {_MARK: self.mark},
+            env=self.environment | {_MARK: self._mark},
             stderr=subprocess.STDOUT,
             text=True,
+            # Never the session of the tests: all that is in this one may be killed.
+            start_new_session=True,
             **options,
         )
+        self._started.append(process)
+        return process
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Run Python to its end, without a terminal: exit code and all it said."""
@@ -55,14 +65,41 @@ class Site:
 
     def processes(self) -> list[psutil.Process]:
         """All that still live, children of children included."""
-        return [process for process in psutil.process_iter() if self._has(process)]
+        living = [process for process in psutil.process_iter() if _lives(process)]
+        # By session: a process that gave itself a title has overwritten its environment.
+        self._sessions.update(_session(process) for process in living if self._is_marked(process))
+        self._sessions.discard(None)
+        return [process for process in living if _session(process) in self._sessions]
 
-    def _has(self, process: psutil.Process) -> bool:
+    def close(self) -> None:
+        """Ask what was started to stop, as a person would, and end by force what has not."""
+        for process in self._started:
+            if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(STOP_LIMIT)
+        for left in self.processes():
+            left.kill()
+
+    def _is_marked(self, process: psutil.Process) -> bool:
         try:
-            marked = process.environ().get(_MARK) == self.mark
-            return marked and process.status() != psutil.STATUS_ZOMBIE
+            return process.environ().get(_MARK) == self._mark
         except psutil.Error:
             return False
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return None
 
 
 @pytest.fixture
@@ -75,11 +112,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
         inherited
         | {
             "DJANGO_SETTINGS_MODULE": "website.settings",
+            "EXAMPLE_LOGS": str(tmp_path / "logs"),
             "EXAMPLE_DB_NAME": str(tmp_path / "example.sqlite3"),
             "PYTHONPATH": os.pathsep.join(path),
             "PYTHONIOENCODING": "utf-8",
         }
     )
     yield site
-    for process in site.processes():
-        process.kill()
+    site.close()

@@ -128,7 +128,7 @@ def test_the_demo_stops_its_children_when_it_is_told_to_stop(site: Site) -> None
 
 def test_ctrl_c_in_a_terminal_stops_everything(site: Site) -> None:
     terminal, inside = pty.openpty()
-    demo = site.start("demo.py", stdin=inside, stdout=inside, start_new_session=True)
+    demo = site.start("demo.py", stdin=inside, stdout=inside)
     os.close(inside)
 
     text = _read(terminal, until=r"\d+ of [\d,]+ tasks")

@@ -17,6 +17,7 @@ from django_q import package, signing
 from django_q.admin import looking, pages
 from django_q.humanhash import uuid
 from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success, Task
+from tests.site import databases
 from tests.site.tasks import RunsWhenOpened, Unshowable, write
 
 HTML = "<script>alert(1)</script>"
@@ -26,7 +27,7 @@ Configure = Callable[..., dict[str, Any]]
 @pytest.fixture
 def client(database: str, q_cluster: Configure) -> Client:
     """A browser of somebody who may do everything, where the ORM broker is used."""
-    q_cluster(orm="default")
+    q_cluster(orm=database)
     browser = Client()
     browser.force_login(User.objects.create_superuser("root"))
     return browser
@@ -66,6 +67,7 @@ def make_queued(*args: Any, **options: Any) -> OrmQ:
     return OrmQ.objects.create(key="default", payload=payload, lock=timezone.now())
 
 
+@pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
 def test_every_page_opens_and_is_escaped(client: Client) -> None:
     good = make_task([HTML], name=HTML, group=HTML, args=(HTML,))
     bad = make_task(HTML, name=HTML, success=False)

@@ -1,0 +1,142 @@
+"""The figures that `qinfo` shows: `look` asks broker and database once. Called in commands."""
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Avg, DurationField, ExpressionWrapper, F, QuerySet
+from django.utils import timezone
+
+from django_q import __version__
+from django_q.brokers import Broker, get_broker, shared_broker
+from django_q.conf import Conf
+from django_q.exceptions import BrokerUnavailable
+from django_q.models import Failure, Schedule, Success
+from django_q.status import Stat
+
+#: A schedule that is due for so long is told as overdue: clusters are to start it in a second.
+_OVERDUE = timedelta(minutes=1)
+#: Overdue schedules that are told by name.
+_NAMED = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Queue:
+    """One queue, and who serves it."""
+
+    name: str
+    waiting: int
+    #: None where the broker does not tell.
+    leased: int | None
+    clusters: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Tasks:
+    """What the results table tells."""
+
+    successes: int
+    failures: int
+    #: Successes of the last 24 hours, and their mean duration in seconds.
+    last_day: int
+    mean_duration: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedules:
+    """Schedules that will run again."""
+
+    active: int
+    next_run: datetime | None
+    overdue: int
+    #: Some of those that are overdue: name or function, and when they were due.
+    overdue_first: Sequence[tuple[str, datetime]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Overview:
+    """All figures, taken at one moment."""
+
+    moment: datetime
+    project: str
+    broker: str
+    clusters: Sequence[Stat]
+    queues: Sequence[Queue]
+    tasks: Tasks
+    schedules: Schedules
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as dicts, lists, numbers and texts, for JSON."""
+        figures = dataclasses.asdict(dataclasses.replace(self, clusters=()))
+        clusters = [_as_dict(stat) for stat in self.clusters]
+        return {"version": __version__} | figures | {"clusters": clusters}
+
+
+def look(broker: Broker | None = None) -> Overview:
+    """Ask the broker and the database.
+
+    Raises BrokerError when the broker is away, and Django's database errors.
+    """
+    broker = broker or shared_broker()
+    if not broker.ping():
+        raise BrokerUnavailable(f"The broker does not answer: {broker.info()}.")
+    clusters = Stat.get_all(broker)
+    now = timezone.now()
+    return Overview(
+        moment=now,
+        project=Conf.PREFIX,
+        broker=broker.info(),
+        clusters=clusters,
+        queues=_queues(broker, clusters),
+        tasks=_tasks(now),
+        schedules=_schedules(now),
+    )
+
+
+def _queues(broker: Broker, clusters: Sequence[Stat]) -> list[Queue]:
+    """Look at this cluster's queue, at those that are served, and those that schedules name."""
+    alive = [stat.queue for stat in clusters if stat.status != Conf.STOPPED]
+    scheduled = _active().exclude(cluster=None).values_list("cluster", flat=True).distinct()
+    names = {broker.list_key, *alive, *scheduled} - {"", None}
+    queues = []
+    for name in sorted(str(name) for name in names):
+        own = broker if name == broker.list_key else get_broker(name)
+        queues.append(Queue(name, own.queue_size(), own.lock_size(), alive.count(name)))
+        if own is not broker:
+            own.close()
+    return queues
+
+
+def _tasks(now: datetime) -> Tasks:
+    recent = Success.objects.order_by().filter(stopped__gte=now - timedelta(days=1))
+    # Rows of Django Q 1 and 2 start with the time of enqueueing.
+    duration = ExpressionWrapper(F("stopped") - F("started"), output_field=DurationField())
+    mean = recent.exclude(enqueued=None).aggregate(mean=Avg(duration))["mean"]
+    return Tasks(
+        successes=Success.objects.count(),
+        failures=Failure.objects.count(),
+        last_day=recent.count(),
+        mean_duration=None if mean is None else mean.total_seconds(),
+    )
+
+
+def _schedules(now: datetime) -> Schedules:
+    active = _active()
+    overdue = active.filter(next_run__lt=now - _OVERDUE)
+    first = overdue.order_by("next_run").values_list("name", "func", "next_run")[:_NAMED]
+    return Schedules(
+        active=active.count(),
+        next_run=active.order_by("next_run").values_list("next_run", flat=True).first(),
+        overdue=overdue.count(),
+        overdue_first=[(name or func, due) for name, func, due in first if due],
+    )
+
+
+def _active() -> QuerySet[Schedule]:
+    return Schedule.objects.order_by().exclude(repeats=0).exclude(next_run=None)
+
+
+def _as_dict(stat: Stat) -> dict[str, Any]:
+    values = vars(stat) | {"cluster_id": str(stat.cluster_id), "status": str(stat.status)}
+    return values | {"uptime": round(stat.uptime(), 1)}

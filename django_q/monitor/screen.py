@@ -1,0 +1,165 @@
+"""Figures as plain text of at most 80 columns, the same in a terminal and in a pipe. Pure."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from django.utils.timezone import is_aware, localtime
+from django.utils.translation import gettext as _
+
+from django_q import __version__
+from django_q.monitor.overview import Overview, Schedules, Tasks
+from django_q.status import Stat, WorkerState
+
+#: Columns of a screen.
+_WIDTH = 80
+#: Running tasks that are shown, those that run longest.
+_RUNNING = 5
+
+
+def overview_lines(
+    overview: Overview, heading: Callable[[str], str] = str, warning: Callable[[str], str] = str
+) -> Iterator[str]:
+    """Give the lines of the screen; `heading` and `warning` may colour them."""
+    moment = f"{_local(overview.moment):%Y-%m-%d %H:%M:%S}"
+    title = f"Django Q {__version__}  {overview.project}  {overview.broker}"
+    yield heading(_cut(title, _WIDTH - len(moment) - 2).ljust(_WIDTH - len(moment)) + moment)
+    sections = (
+        (_("Clusters"), _clusters(overview.clusters, warning)),
+        (_("Running"), _running(overview.clusters, overview.moment)),
+        (_("Queues"), _queues(overview, warning)),
+        (_("Tasks"), _tasks(overview.tasks)),
+        (_("Schedules"), _schedules(overview.schedules, overview.moment, warning)),
+    )
+    for title, lines in sections:
+        found = list(lines)
+        if found:
+            yield ""
+            yield heading(title)
+            yield from (f"  {line}" for line in found)
+
+
+def _clusters(clusters: Sequence[Stat], warning: Callable[[str], str]) -> Iterator[str]:
+    if not clusters:
+        yield warning(_("No cluster is running. Start one: python manage.py qcluster"))
+        return
+    rows = []
+    for stat in clusters:
+        busy = sum(worker.get("state") == "busy" for worker in stat.worker_states)
+        workers = f"{busy}/{len(stat.workers)}"
+        up = duration_text(stat.uptime())
+        rows.append(
+            [stat.name, stat.queue, stat.host, str(stat.pid), workers, up, str(stat.status)]
+        )
+    titles = [_("Name"), _("Queue"), _("Host"), _("Pid"), _("Busy"), _("Up"), _("Status")]
+    yield from table(titles, rows, widths=(22, 10, 10, 7, 5, 8, 8), right={3, 4, 5})
+    replaced = sum(stat.reincarnations for stat in clusters)
+    if replaced:
+        yield _("%(number)s workers were replaced since the start.") % {"number": f"{replaced:,}"}
+
+
+def _running(clusters: Sequence[Stat], now: datetime) -> Iterator[str]:
+    busy = [
+        (worker["since"] or now.timestamp(), worker)
+        for stat in clusters
+        for worker in stat.worker_states
+        if worker.get("state") == "busy" and worker.get("task_id")
+    ]
+    busy.sort(key=_since)
+    rows = [
+        [worker["task_name"], worker["func"], duration_text(now.timestamp() - since)]
+        for since, worker in busy[:_RUNNING]
+    ]
+    if rows:
+        titles = [_("Task"), _("Function"), _("For")]
+        yield from table(titles, rows, widths=(30, 36, 8), right={2})
+    if len(busy) > _RUNNING:
+        yield _("and %(number)s more") % {"number": f"{len(busy) - _RUNNING:,}"}
+
+
+def _since(running: tuple[float, WorkerState]) -> float:
+    return running[0]
+
+
+def _queues(overview: Overview, warning: Callable[[str], str]) -> Iterator[str]:
+    rows = [
+        [
+            queue.name,
+            f"{queue.waiting:,}",
+            "-" if queue.leased is None else f"{queue.leased:,}",
+            str(queue.clusters),
+        ]
+        for queue in overview.queues
+    ]
+    titles = [_("Queue"), _("Waiting"), _("Leased"), _("Clusters")]
+    yield from table(titles, rows, widths=(36, 12, 12, 10), right={1, 2, 3})
+    for queue in overview.queues:
+        # Without any cluster that has been said already.
+        if overview.clusters and not queue.clusters:
+            yield warning(
+                _("No cluster serves the queue %(name)s.") % {"name": _cut(queue.name, 46)}
+            )
+
+
+def _tasks(tasks: Tasks) -> Iterator[str]:
+    rows = [
+        [_("Successful"), f"{tasks.successes:,}"],
+        [_("Failed"), f"{tasks.failures:,}"],
+        [_("Successful in the last 24 hours"), f"{tasks.last_day:,}"],
+    ]
+    if tasks.mean_duration is not None:
+        rows.append([_("Their mean duration"), duration_text(tasks.mean_duration)])
+    yield from table([], rows, widths=(36, 12), right={1})
+
+
+def _schedules(schedules: Schedules, now: datetime, warning: Callable[[str], str]) -> Iterator[str]:
+    rows = [[_("Active"), f"{schedules.active:,}"]]
+    if schedules.next_run is not None and schedules.next_run > now:
+        rows.append([_("Next in"), duration_text((schedules.next_run - now).total_seconds())])
+    rows.append([_("Overdue"), f"{schedules.overdue:,}"])
+    yield from table([], rows, widths=(36, 12), right={1})
+    for name, due in schedules.overdue_first:
+        late = duration_text((now - due).total_seconds())
+        words = {"name": _cut(name, 46), "time": late}
+        yield warning(_("%(name)s is overdue for %(time)s.") % words)
+
+
+def table(
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    right: frozenset[int] | set[int] = frozenset(),
+) -> Iterator[str]:
+    """Give the lines of a table, without titles if there are none.
+
+    Texts are cut to `widths`; the columns in `right` are flush right.
+    """
+    lines = [list(titles), *map(list, rows)] if titles else [list(row) for row in rows]
+    cut = [[_cut(text, widths[place]) for place, text in enumerate(line)] for line in lines]
+    for line in cut:
+        cells = [
+            text.rjust(widths[place]) if place in right else text.ljust(widths[place])
+            for place, text in enumerate(line)
+        ]
+        yield " ".join(cells).rstrip()
+
+
+def duration_text(seconds: float) -> str:
+    """Give a duration as a person says it, in at most 8 characters: `12 ms`, `4 min`, `3h 20m`."""
+    if seconds < 0.9995:
+        return f"{max(0.0, seconds) * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60}h {minutes % 60}m"
+    return f"{minutes // 1440}d {minutes % 1440 // 60}h"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 2] + ".."
+
+
+def _local(moment: datetime) -> datetime:
+    return localtime(moment) if is_aware(moment) else moment

@@ -1,0 +1,230 @@
+"""What the documentation says is so: examples run, commands and settings exist, links lead on."""
+
+import ast
+import dataclasses
+import doctest
+import importlib
+import importlib.util
+import re
+import sys
+import types
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import get_commands, load_command_class
+from django.test import override_settings
+
+from django_q.brokers import _BROKERS, Broker
+from django_q.checks import check_settings
+from django_q.conf import Settings
+from django_q.testing import BrokerSuite
+
+from . import pages
+
+DOCS = pages.ROOT / "docs"
+#: Commands of Django itself.
+_OTHERS = {"check", "migrate", "runserver", "shell", "COMMAND"}
+
+
+def _ids(page: Path) -> str:
+    return pages.name(page)
+
+
+every_page = pytest.mark.parametrize("page", pages.PAGES, ids=_ids)
+
+
+# Examples.
+
+
+@pytest.mark.parametrize("page", [p for p in pages.PAGES if pages.session(p).examples], ids=_ids)
+def test_the_examples_give_what_they_say(
+    page: Path,
+    database: str,
+    q_cluster: Callable[..., Any],
+    cluster: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A cluster is started in tmp_path, so it finds the page's modules there as we do.
+    for path, text in pages.files(page).items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module in [module for module in sys.modules if module.partition(".")[0] == "shop"]:
+        monkeypatch.delitem(sys.modules, module)
+    q_cluster(orm="default", workers=2)
+    cluster()
+
+    told: list[str] = []
+    doctest.DocTestRunner(verbose=False).run(pages.session(page), out=told.append)
+
+    assert not told, "".join(told)
+
+
+@every_page
+def test_python_is_python(page: Path) -> None:
+    for block in pages.blocks(page):
+        if block.language == "python":
+            ast.parse(block.code, str(block))
+
+
+@every_page
+def test_what_is_imported_can_be_imported(page: Path) -> None:
+    for block in pages.blocks(page):
+        tree = ast.parse(block.code if block.language == "python" else "")
+        for node in ast.walk(tree):
+            module = getattr(node, "module", None) or ""
+            if isinstance(node, ast.ImportFrom) and module.partition(".")[0] == "django_q":
+                for alias in node.names:
+                    assert hasattr(importlib.import_module(module), alias.name), str(block)
+
+
+@every_page
+def test_settings_in_examples_are_valid(page: Path) -> None:
+    for block in pages.blocks(page):
+        if block.language == "python" and block.file == "shop/settings.py":
+            names: dict[str, Any] = {"INSTALLED_APPS": [], "BASE_DIR": Path("/srv/shop")}
+            exec(block.code, names)  # noqa: S102 (our own documentation)
+            with override_settings(Q_CLUSTER=names.get("Q_CLUSTER", {"orm": "default"})):
+                complaints = [found for found in check_settings() if found.id != "django_q.W004"]
+            assert not complaints, f"{block}: {complaints}"
+
+
+# A broker of one's own.
+
+
+def _spool() -> types.ModuleType:
+    sys.path.insert(0, str(DOCS / "brokers"))
+    try:
+        return importlib.import_module("spool")
+    finally:
+        sys.path.pop(0)
+
+
+class TestSpool(BrokerSuite):
+    """The broker that the page shows keeps the contract."""
+
+    counts_deliveries = False
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path):
+        with override_settings(SPOOL_FOLDER=str(tmp_path)):
+            yield
+
+    def make_broker(self) -> Broker:
+        return _spool().Spool(self.queue_name())
+
+
+# Names.
+
+
+def _parsers(parser: ArgumentParser) -> list[ArgumentParser]:
+    """A command's parser and those of its sub-commands."""
+    found = [parser]
+    for action in parser._actions:
+        for inner in (action.choices or {}).values() if hasattr(action, "add_parser") else ():
+            found += _parsers(inner)
+    return found
+
+
+def _options(command: str) -> set[str]:
+    parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
+    actions = [action for inner in _parsers(parser) for action in inner._actions]
+    return {option for action in actions for option in action.option_strings}
+
+
+@every_page
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for command, *words in pages.commands(page, "manage.py"):
+        if command in _OTHERS:
+            continue
+        assert command in get_commands(), f"manage.py {command}"
+        options = {word.partition("=")[0].rstrip(",.:") for word in words if word.startswith("-")}
+        assert options <= _options(command), f"manage.py {command} {' '.join(words)}"
+
+
+@every_page
+def test_options_in_text_exist(page: Path) -> None:
+    for command in ("qcluster", "qinfo", "qbroker"):
+        for words in pages.commands(page, command):
+            options = {word for word in words if re.fullmatch(r"--?\w[\w-]*", word)}
+            assert not options or options <= _options(command), f"{command} {words}"
+
+
+def test_every_option_of_the_cluster_is_documented() -> None:
+    told = set(re.findall(r"--?\w[\w-]*", _directives("cluster.rst", "option")))
+
+    own = load_command_class("django_q", "qcluster")
+    parser = ArgumentParser(add_help=False)
+    own.add_arguments(parser)  # type: ignore[arg-type]
+    assert told == {option for action in parser._actions for option in action.option_strings}
+
+
+@every_page
+def test_what_make_is_asked_for_exists(page: Path) -> None:
+    makefile = (pages.ROOT / "Makefile").read_text()
+
+    for words in pages.commands(page, "make"):
+        target = words[0].strip("'\"`,.")
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+        for path in re.findall(r"ARGS='?([\w/.]+)", " ".join(words)):
+            assert (pages.ROOT / path).exists(), path
+
+
+@every_page
+def test_links_lead_to_files(page: Path) -> None:
+    if page.suffix == ".md":
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), target
+
+
+# Settings.
+
+
+def _directives(page: str, kind: str) -> str:
+    lines = (DOCS / page).read_text().splitlines()
+    return "\n".join(line for line in lines if line.startswith(f".. {kind}::"))
+
+
+def _tables() -> list[str]:
+    text = (DOCS / "configure.rst").read_text()
+    tables = re.findall(r"\.\. settings-table::\n\n((?:    \w+\n)+)", text)
+    return " ".join(tables).split()
+
+
+def test_every_setting_stands_in_one_table() -> None:
+    assert sorted(_tables()) == sorted(field.name for field in dataclasses.fields(Settings))
+
+
+@every_page
+def test_settings_that_are_referred_to_exist(page: Path) -> None:
+    known = {field.name for field in dataclasses.fields(Settings)}
+
+    assert set(re.findall(r":setting:`(\w+)`", page.read_text("utf-8"))) <= known
+
+
+def test_what_is_said_to_be_unused_is_unused_and_nothing_else() -> None:
+    text = (DOCS / "configure.rst").read_text()
+    section = text.partition("Read, and not used yet\n")[2].partition("\n\nEnvironment\n")[0]
+    told = set(re.findall(r":setting:`(\w+)`", section))
+    sources = [p for p in (pages.ROOT / "django_q").rglob("*.py") if p.name != "conf.py"]
+    code = "\n".join(path.read_text("utf-8") for path in sources)
+    other_names = {"name": "PREFIX", "compress": "COMPRESSED", "cluster_name": "CLUSTER_NAME"}
+
+    def is_used(setting: str) -> bool:
+        attribute = other_names.get(setting, setting.upper())
+        if attribute in _BROKERS and not _can_be_imported(_BROKERS[attribute]):
+            return False
+        return re.search(rf'\bConf\.{attribute}\b|"{attribute}"', code) is not None
+
+    unused = {field.name for field in dataclasses.fields(Settings) if not is_used(field.name)}
+    # These two are accepted for old projects, and their rows in the table say so.
+    assert unused - {"daemonize_workers", "mongo_db"} == told
+
+
+def _can_be_imported(path: str) -> bool:
+    return importlib.util.find_spec(path.rpartition(".")[0]) is not None
