@@ -23,9 +23,8 @@ OPTIONS = (
     "sync",
     "cached",
     "ack_failure",
-    "iter_count",
-    "iter_cached",
     "chain",
+    "gather",
     "broker",
     "timeout",
     "cluster",
@@ -46,7 +45,7 @@ def async_task(func: Any, *args: Any, **kwargs: Any) -> str:
     Raises PackageError when the task cannot be packed, BrokerUnavailable when the broker cannot
     be reached, PayloadTooLarge when it does not take that much.
     """
-    options = _take_options(kwargs)
+    options = take_options(kwargs)
     broker = options.pop("broker", None)
     package = _pack(func, args, kwargs, options)
     if package.get("sync", Conf.SYNC):
@@ -64,14 +63,17 @@ def async_tasks(func: Any, args_iter: Iterable[Any], **options: Any) -> list[str
     iterable may be longer than memory: it is read some hundred at a time.
     """
     kwargs = options
-    options = _take_options(kwargs)
-    broker = options.pop("broker", None)
+    options = take_options(kwargs)
+    broker, gathering = options.pop("broker", None), options.pop("gather", None)
     ids: list[str] = []
     for chunk in _chunks(args_iter):
         packages = [
             _pack(func, element if isinstance(element, tuple) else (element,), kwargs, options)
             for element in chunk
         ]
+        if gathering:
+            for position, package in enumerate(packages, len(ids)):
+                package["gather"] = (gathering, position)
         if options.get("sync", Conf.SYNC):
             for package in packages:
                 run_in_place(package)
@@ -98,7 +100,10 @@ def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:
 
 
 def run_in_place(package: TaskPackage) -> None:
-    """Run a task here and now, as a worker would; raises what the task raised, recorded first."""
+    """Run a task and what follows it here and now, as a worker would.
+
+    Raises what the task raised, after it was recorded.
+    """
     queue = package.get("cluster") or Conf.CLUSTER_NAME
     opened = open_package(seal_package(package, queue), queue)
     no_limit = NoLimit()
@@ -107,8 +112,10 @@ def run_in_place(package: TaskPackage) -> None:
     outcome, prepared = prepare(outcome)
     record([prepared], make_stores())
     announce(outcome, no_limit)
-    if outcome.error is not None:
+    if outcome.error is not None and not package.get("chain_goes_on"):
         raise outcome.error
+    for target, payload in prepared.followers:
+        run_in_place(open_package(payload, target))
 
 
 def _pack(
@@ -119,7 +126,7 @@ def _pack(
     return package
 
 
-def _take_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+def take_options(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Move the task's options out of the keywords; those in `q_options` win."""
     inner = kwargs.pop("q_options", None) or {}
     if not isinstance(inner, Mapping):

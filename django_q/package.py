@@ -51,6 +51,10 @@ class TaskPackage(TypedDict, total=False):
     timeout: float | None
     cluster: str
     chain: list[Any]
+    chain_goes_on: bool  # ours: the next link runs after a failure too
+    gather: tuple[str, int]  # ours: the gathering this is a part of, and its place there
+    derived: bool  # ours: it follows from another task, so it may have been sent twice
+    shown_as: str  # ours: the function that results name instead
     iter_count: int
     iter_cached: bool | int
     # Added by the worker:

@@ -18,11 +18,13 @@ from django_q.executor import (
     guarded,
     send_signal,
 )
+from django_q.followers import followers
 from django_q.models import Task
 from django_q.package import Outcome, TaskPackage
 from django_q.results.base import Row, encode_row
 from django_q.results.cache import CachedRow, CacheStore, seconds_to_keep
 from django_q.results.database import DatabaseStore
+from django_q.results.gatherings import Part, keep_parts
 
 
 class Record(NamedTuple):
@@ -40,6 +42,8 @@ class Record(NamedTuple):
     acknowledge: bool = True
     #: Packages that come next: (queue, sealed text).
     followers: tuple[tuple[str, str], ...] = ()
+    #: The result as a part of a gathering.
+    part: Part | None = None
     #: The main thread waits until it is settled, since user code (a hook) runs after it.
     is_awaited: bool = False
     #: Ledger row that is done with; only of packages that were delivered before.
@@ -75,6 +79,8 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
         to_database=not cached and _is_kept(package, outcome.success),
         to_cache=_cache_time(cached),
         acknowledge=_is_done(outcome, lease.deliveries if lease else 1),
+        followers=followers(outcome),
+        part=_part(package, row),
         is_awaited=has_listener,
         ledger_key=lease.key if is_known and lease is not None else None,
     )
@@ -102,6 +108,11 @@ def as_task(outcome: Outcome) -> Task:
     return task
 
 
+def _part(package: TaskPackage, row: Row) -> Part | None:
+    place = package.get("gather")
+    return Part(place[0], place[1], row.success, row.result) if place else None
+
+
 def record(
     records: Sequence[Record],
     stores: Stores,
@@ -116,9 +127,16 @@ def record(
     cached = [CachedRow(r.row, r.to_cache) for r in records if r.row and r.to_cache is not False]
     if cached:
         _log_duplicates(stores.cache.save_cached(cached))
+    parts = [record.part for record in records if record.part]
     shares = acknowledge is not None and broker_alias == stores.database.alias
-    if rows or shares:
-        within = acknowledge if shares else None
+
+    def within() -> None:
+        if parts:
+            keep_parts(parts)
+        if shares and acknowledge is not None:
+            acknowledge()
+
+    if rows or parts or shares:
         _log_duplicates(stores.database.save(rows, within))
     if acknowledge is not None and not shares:
         acknowledge()
@@ -156,6 +174,8 @@ def _is_kept(package: TaskPackage, success: bool) -> bool:
     if not success:
         return True
     kept = package.get("save")
+    if kept is None and package.get("gather"):
+        return False  # it is kept as a part
     return Conf.SAVE_LIMIT >= 0 if kept is None else bool(kept)
 
 

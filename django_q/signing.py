@@ -67,7 +67,7 @@ def unseal(text: str, purpose: str, queue: str) -> Any:
     """Check and unpickle text of our format; unpickling runs code of the classes in it.
 
     Raises BadSignature for text that was not sealed for this purpose and queue, and
-    PackageRejected for text that is larger than `Q_CLUSTER["max_package"]` or damaged.
+    PackageRejected for text that is larger than `Q_CLUSTER["max_package"]` or of another format.
     """
     signed = _signer(Conf.version, _salt(purpose, queue)).unsign(text)
     kind, _, encoded = signed.partition(".")

@@ -37,10 +37,10 @@ class WorkerState(TypedDict, total=False):
     slot: int
     #: "booting", "idle", "busy" or "stopping".
     state: str
-    #: Of the task that runs; empty when there is none.
-    task_id: str
-    task_name: str
-    func: str
+    #: Of the task that runs; None when there is none.
+    task_id: str | None
+    task_name: str | None
+    func: str | None
     #: Unix time at which the task began; None when there is none.
     since: float | None
     #: Tasks it has ended.

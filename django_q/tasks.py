@@ -2,7 +2,9 @@
 
 from django_q.brokers import get_broker
 from django_q.brokers.base import Broker
+from django_q.composition import Chain, Iter, async_chain, async_iter
 from django_q.conf import Conf
+from django_q.deferred import AsyncTask
 from django_q.enqueue import async_task, async_tasks
 from django_q.humanhash import uuid
 from django_q.models import Schedule, Task
@@ -24,10 +26,15 @@ from django_q.results.lookup import (
 from django_q.signing import SignedPackage
 
 __all__ = [
+    "AsyncTask",
+    "Chain",
     "Conf",
+    "Iter",
     "Schedule",
     "SignedPackage",
     "Task",
+    "async_chain",
+    "async_iter",
     "async_task",
     "async_tasks",
     "count_group",

@@ -33,6 +33,8 @@ html_css_files = ["style.css"]
 html_copy_source = False
 html_show_sphinx = False
 
+# Only what says so is Python.
+highlight_language = "none"
 # Docstrings write `code` as Markdown does.
 default_role = "code"
 # A setting or option that is referred to must exist. Types of Python are not linked.

@@ -26,10 +26,10 @@ FLOORS = (
     ("signing", "checks"),
     ("package", "apps"),
     ("models", "executor"),
-    ("brokers", "results", "migrations"),
+    ("brokers", "results", "migrations", "followers"),
     ("recorder", "status"),
     ("enqueue", "outbox", "monitor"),
-    ("scheduler", "composition", "testing"),
+    ("scheduler", "composition", "deferred", "testing"),
     ("cluster", "tasks"),
     ("management", "admin", "backend"),
 )

@@ -71,7 +71,7 @@ class Redis(RedisServer):
     # -- lending ----------------------------------------------------------------------------
 
     def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
-        """Lend up to `limit` packages, at most 1,000; waits for the bell when there is none."""
+        """Lend up to `limit` packages, fewer if they are large; waits for the bell."""
         deadline = time.monotonic() + wait
         while True:
             leases, due = self._call(lambda c: self._lend(c, min(limit, scripts.BATCH)))

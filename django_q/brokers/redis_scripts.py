@@ -26,6 +26,8 @@ from redis.exceptions import NoScriptError
 
 #: Most packages or receipts in one call; a lease of 1,000 keeps the server busy for 5 ms.
 BATCH = 1000
+#: Bytes after which one call lends no more; workers that want more call again.
+LEASE_SIZE = 8 * 2**20
 #: Milliseconds for which a producer may repeat a call whose reply was lost.
 SENT_LIFE = 60_000
 
@@ -112,44 +114,60 @@ return 1
 """,
 )
 
-#: Lend: first what lapsed, then what is due, then what waits, then what older producers left.
+#: Lend: first what lapsed, then what is due, then what waits.
 #: Gives {microseconds until the next is due or -1, id, payload, deliveries, id, ...}.
 LEASE = Script(
     _CLOCK,
     _RING,
+    f"local LEASE_SIZE = {LEASE_SIZE}",
     """
 local ids, packages, leases, holds, delayed, bell, ghosts, plain = unpack(KEYS)
 local token, limit, retry, seed = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local taken, payloads, missing = {}, {}, 0
+local taken, payloads, missing, size, largest = {}, {}, 0, 0, 1
+
+-- How many to take next: a few at first, then as many as fit if none is larger than those.
+local function room()
+  local fit = #taken == 0 and 4 or math.floor((LEASE_SIZE - size) / largest)
+  return math.min(limit - #taken, fit)
+end
+
+local function add(id, payload)
+  taken[#taken + 1], payloads[#payloads + 1] = id, payload
+  size, largest = size + #payload, math.max(largest, #payload)
+end
 
 local function take(some)
   for i, payload in ipairs(redis.call('HMGET', packages, unpack(some))) do
-    if payload then
-      taken[#taken + 1], payloads[#payloads + 1] = some[i], payload
-    else
-      missing = missing + 1
-    end
+    if payload then add(some[i], payload) else missing = missing + 1 end
   end
 end
 
 for _, timed in ipairs({leases, delayed}) do
-  local due = redis.call('ZRANGEBYSCORE', timed, '-inf', now, 'LIMIT', 0, limit - #taken)
-  if #due > 0 then
+  while room() > 0 do
+    local due = redis.call('ZRANGEBYSCORE', timed, '-inf', now, 'LIMIT', 0, room())
+    if #due == 0 then break end
     redis.call('ZREM', timed, unpack(due))
     take(due)
   end
 end
-while #taken < limit do
-  local some = redis.call('LPOP', ids, limit - #taken)
+-- What older producers left queues up behind the others, so that neither has to wait for ever.
+local adopted, volume = 0, 0
+while plain and adopted < limit and volume < LEASE_SIZE do
+  local old = redis.call('LPOP', plain, math.min(limit - adopted, 10))
+  if not old then break end
+  for _, payload in ipairs(old) do
+    local id = seed .. string.format('%08x', adopted)
+    redis.call('HSET', packages, id, payload)
+    redis.call('RPUSH', ids, id)
+    adopted, volume = adopted + 1, volume + #payload
+  end
+end
+while room() > 0 do
+  local some = redis.call('LPOP', ids, room())
   if not some then break end
   take(some)
 end
 if missing > 0 then redis.call('DECRBY', ghosts, missing) end
-local old = plain and #taken < limit and redis.call('LPOP', plain, limit - #taken)
-for i, payload in ipairs(old or {}) do
-  taken[#taken + 1], payloads[#payloads + 1] = seed .. string.format('%08x', i), payload
-  redis.call('HSET', packages, taken[#taken], payload)
-end
 
 if #taken == 0 then
   -- What it rang for is gone, or is not due yet.
@@ -214,6 +232,7 @@ return places
 RELEASE = Script(
     _CLOCK,
     _RING,
+    f"local LEASE_SIZE = {LEASE_SIZE}",
     _HELD,
     """
 local ids, leases, holds, delayed, bell = unpack(KEYS)

@@ -24,7 +24,7 @@ from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
 from django_q.recorder import Stores
-from django_q.results import ledger
+from django_q.results import gatherings, ledger
 from django_q.results.pruning import prune
 
 #: Longest time a death or the end of the supervisor goes unnoticed.
@@ -32,6 +32,8 @@ _TICK = 0.1
 #: Time between two prunings: results grow by some thousand rows at most in between.
 _PRUNE_PERIOD = 5.0
 _LEDGER_PERIOD = 3600.0
+#: Time after which a gathering goes on whose last clerk died between its commit and its call.
+_GATHER_PERIOD = 5.0
 #: A worker whose clerk was silent for so long is stuck, however short `retry` is.
 _SILENCE = 1.0
 
@@ -81,6 +83,7 @@ class Housekeeper:
             _Duty("renewing for stuck workers", _TICK, self._renew_for_stuck),
             _Duty("heartbeat", Conf.GUARD_CYCLE, self._heartbeat.beat),
             _Duty("pruning", _PRUNE_PERIOD, self._prune),
+            _Duty("gatherings", _GATHER_PERIOD, settlement.send_gathered),
             _Duty("the ledger", _LEDGER_PERIOD, self._drop_old_ledger_rows),
         ]
         if boot.run_once:
@@ -141,6 +144,7 @@ class Housekeeper:
 
     def _drop_old_ledger_rows(self) -> None:
         ledger.drop_old_rows()
+        gatherings.drop_old()
 
     def _end_when_empty(self) -> None:
         """Stop the cluster once nothing waits and nobody works, seen twice in a row."""

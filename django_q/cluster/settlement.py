@@ -3,12 +3,13 @@
 Used by the clerk for its worker, and by the housekeeper for a worker that was killed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf, logger
 from django_q.recorder import Record, Stores, record
 from django_q.results import ledger, rejected
+from django_q.results.gatherings import complete, mark_sent
 from django_q.results.rejected import Rejection
 
 
@@ -27,12 +28,21 @@ class Settlement:
         """
         done = [r.receipt for r in records if r.acknowledge and r.receipt is not None]
 
+        gatherings = {r.part.gathering for r in records if r.part}
+        alias = getattr(self._broker, "alias", None)
+        shares = alias == self._stores.database.alias
+
         def after_rows() -> None:
             self._send_followers(records)
+            if not shares:
+                self.send_gathered(gatherings)
             if done:
                 self._broker.acknowledge_many(done)
 
-        record(records, self._stores, after_rows, getattr(self._broker, "alias", None))
+        record(records, self._stores, after_rows, alias)
+        if shares:
+            # Only after the commit do two who write the last parts see each other's.
+            self.send_gathered(gatherings)
         self._send_back([r.receipt for r in records if not r.acknowledge and r.receipt])
         known = [r.ledger_key for r in records if r.ledger_key and r.acknowledge]
         if known:
@@ -44,6 +54,14 @@ class Settlement:
         logger.error("A package of %s is rejected: %s", rejection.queue, rejection.reason)
         if rejection.receipt is not None:
             self._broker.fail(rejection.receipt)
+
+    def send_gathered(self, ids: Collection[str] | None = None) -> None:
+        """Send what follows those gatherings that are complete now; by default look at all."""
+        ready = complete(ids) if ids is None or ids else []
+        for gathering in ready:
+            self._broker_of(gathering.queue).enqueue(gathering.payload)
+        if ready:
+            mark_sent([gathering.id for gathering in ready])
 
     def _send_followers(self, records: Sequence[Record]) -> None:
         by_queue: dict[str, list[str]] = {}

@@ -28,6 +28,7 @@ from django_q.executor import (
     send_signal,
     time_limit,
 )
+from django_q.followers import followers
 from django_q.package import Outcome, TaskPackage, function_path, open_package
 from django_q.recorder import Record, Stores, announce, prepare
 from django_q.results import ledger
@@ -126,9 +127,13 @@ class Worker:
         return None
 
     def _run(self, lease: Lease, package: TaskPackage, past: History) -> None:
-        if lease.deliveries > 1 and self._is_recorded(package["id"]):
+        may_be_done = lease.deliveries > 1 or package.get("derived")
+        if may_be_done and self._is_recorded(package["id"]):
             logger.info("Task %s [%s] was done already", package["name"], package["id"])
-            record = Record(None, lease.receipt, ledger_key=lease.key)
+            now = timezone.now()
+            # What follows may not have been sent when the first run was cut off.
+            after = followers(Outcome(package, True, None, now, now))
+            record = Record(None, lease.receipt, ledger_key=lease.key, followers=after)
             self._clerk.hand_over(Finished(record, lease.receipt))
             return
         verdict = self._verdict(lease, past)

@@ -1,5 +1,6 @@
 """The tables of Django Q. See the modules for what each one is for and who writes it."""
 
+from django_q.models.gathering import GatheredPart, Gathering
 from django_q.models.ledger import Ledger
 from django_q.models.queue import Heartbeat, OrmQ, Rejected
 from django_q.models.schedule import Schedule
@@ -9,6 +10,8 @@ from django_q.models.validators import validate_cron, validate_kwarg
 __all__ = [
     "Failure",
     "FailureManager",
+    "GatheredPart",
+    "Gathering",
     "Heartbeat",
     "Ledger",
     "OrmQ",

@@ -66,7 +66,7 @@ def _running(clusters: Sequence[Stat], now: datetime) -> Iterator[str]:
     ]
     busy.sort(key=_since)
     rows = [
-        [worker["task_name"], worker["func"], duration_text(now.timestamp() - since)]
+        [str(worker["task_name"]), str(worker["func"]), duration_text(now.timestamp() - since)]
         for since, worker in busy[:_RUNNING]
     ]
     if rows:

@@ -57,7 +57,7 @@ def encode_row(outcome: Outcome) -> Row:
     return Row(
         id=package["id"],
         name=str(package["name"]),
-        func=function_path(package["func"]),
+        func=str(package.get("shown_as") or function_path(package["func"])),
         hook=None if hook is None else function_path(hook),
         args=encode_value(tuple(package["args"])),
         kwargs=encode_value(package["kwargs"]),

@@ -6,6 +6,7 @@ clerk of each worker, by the housekeeper, and in place by `sync=True`.
 """
 
 import contextlib
+import operator
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,8 @@ class DatabaseStore(ResultStore):
         if not rows and within is None:
             return []
         within = within or _nothing
+        # In one order everywhere: two clusters with the same tasks would deadlock else.
+        rows = sorted(rows, key=operator.attrgetter("id"))
         try:
             return self._patiently(lambda: self._save_batch(rows, within))
         except _BatchRefused:

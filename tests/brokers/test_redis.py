@@ -1,4 +1,4 @@
-"""The Redis broker keeps the contract; and its own ways: ids, bell, plain list, lost replies."""
+"""The Redis broker keeps the contract; and its own ways: ids, bell, lost replies."""
 
 import threading
 import time
@@ -95,6 +95,16 @@ def test_large_packages_are_sent_a_few_at_a_time(broker, monkeypatch):
     broker.enqueue_many(["x" * 5 * 2**20] * 5)
 
     assert sizes == [2 + 2 * 2, 2 + 2 * 2, 2 + 2 * 1]
+
+
+def test_large_packages_are_lent_a_few_at_a_time(broker):
+    broker.enqueue_many(["small"] * 4 + [letter * 3 * 2**20 for letter in "abcdef"])
+
+    sizes = [len(broker.lease(10)) for _ in range(4)]
+
+    assert sizes[0] >= 4
+    assert sum(sizes) == 10
+    assert max(sizes[1:]) <= 4
 
 
 def test_threads_may_share_a_broker_to_enqueue(broker):
@@ -248,37 +258,7 @@ def test_a_connection_that_broke_is_made_again(broker, other):
     assert payloads(broker.lease(2)) == ["a", "b"]
 
 
-# Beside older releases.
-
-
-def test_what_older_producers_left_is_lent_too(broker, other):
-    broker.connection.rpush("django_q:mail:q", "old", "older")
-    broker.enqueue("new")
-    assert broker.queue_size() == 3
-
-    leases = broker.lease(5)
-    assert payloads(leases) == ["new", "old", "older"]
-    assert len({lease.id for lease in leases}) == 3
-
-    broker.release(receipts(leases[1:]))
-    old, older = other.lease(2)
-    assert (old.payload, older.payload, old.deliveries) == ("old", "older", 1)
-    assert other.delete(old.id)
-    other.acknowledge(older.receipt)
-    assert (broker.queue_size(), broker.lock_size()) == (0, 1)
-
-
-def test_producers_write_for_older_releases_if_told_to(redis_url, q_cluster, lose_reply):
-    q_cluster(redis=redis_url, legacy="write")
-    broker = Redis("mail")
-
-    broker.enqueue_many(["a", "b"])
-    broker.enqueue_many(["later"], delay=60)
-
-    assert broker.connection.lrange("django_q:mail:q", 0, -1) == [b"a", b"b"]
-    assert payloads(broker.lease(5, 1.0)) == ["a", "b"]
-    broker.purge_queue()
-    broker.close()
+# Queues beside each other.
 
 
 def test_queues_do_not_see_each_other(broker):

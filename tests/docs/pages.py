@@ -47,7 +47,9 @@ def blocks(page: Path) -> list[Block]:
         found = [(language, code) for language, code in _FENCE.findall(text)]
     else:
         found = [(language, code) for _, language, code in _DIRECTIVE.findall(text)]
-    return [Block(page, language, textwrap.dedent(code).rstrip() + "\n") for language, code in found]
+    return [
+        Block(page, language, textwrap.dedent(code).rstrip() + "\n") for language, code in found
+    ]
 
 
 def files(page: Path) -> dict[str, str]:

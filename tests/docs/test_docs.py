@@ -19,8 +19,10 @@ from django.test import override_settings
 
 from django_q.brokers import _BROKERS, Broker
 from django_q.checks import check_settings
-from django_q.conf import Settings
+from django_q.conf import Conf, Settings
+from django_q.status import Stat
 from django_q.testing import BrokerSuite
+from tests.waiting import wait_until
 
 from . import pages
 
@@ -57,6 +59,8 @@ def test_the_examples_give_what_they_say(
         monkeypatch.delitem(sys.modules, module)
     q_cluster(orm="default", workers=2)
     cluster()
+    # Its first heartbeats say that it starts.
+    wait_until(lambda: [stat for stat in Stat.get_all() if stat.status == Conf.IDLE])
 
     told: list[str] = []
     doctest.DocTestRunner(verbose=False).run(pages.session(page), out=told.append)
@@ -131,7 +135,9 @@ def _parsers(parser: ArgumentParser) -> list[ArgumentParser]:
 
 
 def _options(command: str) -> set[str]:
-    parser = load_command_class(get_commands()[command], command).create_parser("manage.py", command)
+    parser = load_command_class(get_commands()[command], command).create_parser(
+        "manage.py", command
+    )
     actions = [action for inner in _parsers(parser) for action in inner._actions]
     return {option for action in actions for option in action.option_strings}
 
@@ -161,6 +167,14 @@ def test_every_option_of_the_cluster_is_documented() -> None:
     parser = ArgumentParser(add_help=False)
     own.add_arguments(parser)  # type: ignore[arg-type]
     assert told == {option for action in parser._actions for option in action.option_strings}
+
+
+def test_the_options_of_the_benchmark_exist() -> None:
+    source = (pages.ROOT / "benchmarks" / "drain.py").read_text()
+
+    told = re.findall(r"--[a-z][\w-]*", (DOCS / "performance.rst").read_text())
+    assert told
+    assert all(f'"{option}"' in source for option in told)
 
 
 @every_page

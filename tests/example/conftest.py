@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+import django_q
 from tests.example import EXAMPLE
 
 #: Seconds the whole demo may take, on a machine that has other things to do as well.
@@ -80,6 +81,8 @@ class Site:
                     process.wait(STOP_LIMIT)
         for left in self.processes():
             left.kill()
+        for process in self._started:
+            process.communicate()
 
     def _is_marked(self, process: psutil.Process) -> bool:
         try:
@@ -107,7 +110,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """The site on SQLite and the embedded broker; a test may change its environment."""
     foreign = ("EXAMPLE_", "TEST_", "DJANGO_", "DEMO_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    path = [str(EXAMPLE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    # The package that these tests have, installed or not.
+    path = [str(EXAMPLE), str(Path(django_q.__file__).parents[1])]
     site = Site(
         inherited
         | {

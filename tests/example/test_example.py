@@ -1,5 +1,6 @@
 """The example as a whole: the page, the demo, and the same survey on every broker."""
 
+import contextlib
 import json
 import os
 import pty
@@ -134,6 +135,7 @@ def test_ctrl_c_in_a_terminal_stops_everything(site: Site) -> None:
     text = _read(terminal, until=r"\d+ of [\d,]+ tasks")
     demo.send_signal(signal.SIGINT)
     text += _read(terminal, until=r"Interrupted")
+    os.close(terminal)
 
     assert demo.wait(60) == 128 + signal.SIGINT
     assert "\r\x1b[K" in text
@@ -141,17 +143,18 @@ def test_ctrl_c_in_a_terminal_stops_everything(site: Site) -> None:
 
 
 def _wait_for_child(site: Site, name: str) -> psutil.Process:
-    """The process of the demo's child, once the demo follows it."""
-
-    def child() -> psutil.Process | None:
-        for process in site.processes():
-            if process.cmdline()[1:3] == ["manage.py", name]:
-                return process
-        return None
-
-    found = wait_until(child, 30, what=f"manage.py {name}")
+    """The process of the demo's child, once the demo has started it."""
+    found = wait_until(lambda: _find_child(site, name), 30, what=f"manage.py {name}")
     assert found is not None
     return found
+
+
+def _find_child(site: Site, name: str) -> psutil.Process | None:
+    for process in site.processes():
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[1:3] == ["manage.py", name]:
+                return process
+    return None
 
 
 def _read(terminal: int, until: str) -> str:

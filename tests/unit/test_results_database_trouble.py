@@ -1,5 +1,6 @@
 """Results in the database while it is in trouble: away, cut, locked, deadlocked."""
 
+import random
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -200,3 +201,31 @@ def test_sqlite_takes_the_right_to_write_before_it_reads(
     connection.connection.set_trace_callback(None)
     assert statements[0] == "BEGIN IMMEDIATE"
     assert connection.transaction_mode is None
+
+
+@everywhere
+def test_writers_of_the_same_tasks_agree_on_one_run(store: DatabaseStore) -> None:
+    tasks = [make_row() for _ in range(60)]
+    dropped: list[str] = []
+    errors: list[Exception] = []
+
+    def write(minute: int) -> None:
+        rows = [make_row(minute, minute=minute, id=task.id) for task in tasks]
+        random.Random(minute).shuffle(rows)
+        try:
+            for start in range(0, len(rows), 20):
+                dropped.extend(DatabaseStore(store.alias).save(rows[start : start + 20]))
+        except Exception as error:
+            errors.append(error)
+        connections.close_all()
+
+    writers = [threading.Thread(target=write, args=[minute]) for minute in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    assert errors == []
+    assert Task.objects.filter(success=True, attempt_count=1).count() == 60
+    # Of four runs of each task, three were told that another stands.
+    assert sorted(dropped) == sorted([task.id for task in tasks] * 3)

@@ -1,0 +1,195 @@
+"""Tasks made of tasks: `AsyncTask`, `Iter` and `Chain`, with `async_iter` and `async_chain`.
+
+Used by the producer. What follows in a cluster is found in `followers` and `results.gatherings`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django_q import humanhash
+from django_q.brokers import Broker
+from django_q.conf import Conf
+from django_q.enqueue import async_task, async_tasks, run_in_place, send, take_options
+from django_q.followers import first_link
+from django_q.models import Task
+from django_q.package import build_package, function_path, seal_package
+from django_q.results import gatherings, lookup
+
+_GATHER = "django_q.results.gatherings.gather"
+#: Options of an iteration that belong to the task which collects, not to its parts.
+_OF_THE_WHOLE = ("hook", "group", "cached", "save", "task_name")
+
+
+def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
+    """Run a function for each element, in the cluster; gives the id of the task that collects.
+
+    That task's result is the list of all results, in the order of the elements; the error of an
+    element that failed stands in its place as a `FailedResult`. Keywords are as in `async_task`;
+    a hook is called with the task that collects.
+    """
+    options = take_options(kwargs)
+    broker: Broker | None = options.pop("broker", None)
+    whole = {key: options.pop(key) for key in _OF_THE_WHOLE if key in options}
+    queue = options.get("cluster") or (broker.list_key if broker else Conf.CLUSTER_NAME)
+    is_sync = options.get("sync", Conf.SYNC)
+    name, iter_id = humanhash.uuid()
+    package = build_package(_GATHER, (iter_id,), {}, {"task_name": name} | options | whole)
+    package["id"] = iter_id
+    package["derived"] = True
+    package["shown_as"] = function_path(func)
+    gatherings.begin(iter_id, queue, seal_package(package, queue))
+    ids = async_tasks(func, args_iter, gather=iter_id, broker=broker, **kwargs, **options)
+    gatherings.close(iter_id, len(ids))
+    if is_sync:
+        gatherings.mark_sent([iter_id])
+        run_in_place(package)
+        return iter_id
+    # The parts may all have ended before their number was known.
+    for ready in gatherings.complete([iter_id]):
+        send([package], broker)
+        gatherings.mark_sent([ready.id])
+    return iter_id
+
+
+def async_chain(
+    chain: Iterable[Any],
+    group: str | None = None,
+    cached: bool | float | None = None,
+    sync: bool | None = None,
+    broker: Broker | None = None,
+    *,
+    goes_on: bool = False,
+) -> str:
+    """Run tasks one after another, in the cluster; gives their group.
+
+    An element is `(func, (args), {kwargs})`, a shorter tuple, or a function alone. A failure ends
+    the chain, which is logged, unless `goes_on`. Raises PackageError for an empty chain.
+    """
+    links = list(chain)
+    group = group or humanhash.uuid()[1]
+    if not links:
+        return group
+    given = {"cached": cached, "sync": sync, "chain_goes_on": goes_on or None}
+    options = {key: value for key, value in given.items() if value is not None} | {"group": group}
+    if Conf.CACHED:
+        options.setdefault("cached", Conf.CACHED)
+    package = first_link(links, options)
+    if package.get("sync", Conf.SYNC):
+        run_in_place(package)
+    else:
+        send([package], broker)
+    return group
+
+
+class Iter:
+    """An iteration that is filled element by element, then run."""
+
+    def __init__(
+        self,
+        func: Any = None,
+        args: Iterable[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        cached: bool | float | None = None,
+        sync: bool | None = None,
+        broker: Broker | None = None,
+    ) -> None:  # fmt: skip
+        self.func = func
+        self.args = list(args or [])
+        self.kwargs = kwargs or {}
+        self.cached = Conf.CACHED if cached is None else cached
+        self.sync = Conf.SYNC if sync is None else sync
+        self.broker = broker
+        self.id = ""
+        self.started = False
+
+    def append(self, *args: Any) -> int:
+        """Add an element, of one or several arguments; gives how many there are."""
+        self.args.append(args[0] if len(args) == 1 else args)
+        self.started = False
+        return self.length()
+
+    def run(self) -> str:
+        """Start it; gives the id of the task that collects the results."""
+        own = {"cached": self.cached, "sync": self.sync, "broker": self.broker}
+        self.id = async_iter(self.func, self.args, **(self.kwargs | own))
+        self.started = True
+        return self.id
+
+    def result(self, wait: float = 0) -> Any:
+        """Give the list of results, or None; `wait` in milliseconds."""
+        return lookup.result(self.id, wait, self.cached) if self.started else None
+
+    def fetch(self, wait: float = 0) -> Task | None:
+        """Give the task that collected the results, or None; `wait` in milliseconds."""
+        return lookup.fetch(self.id, wait, self.cached) if self.started else None
+
+    def length(self) -> int:
+        """Count the elements."""
+        return len(self.args)
+
+
+class Chain:
+    """A chain that is filled link by link, then run."""
+
+    def __init__(
+        self,
+        chain: Iterable[Any] | None = None,
+        group: str | None = None,
+        cached: bool | float | None = None,
+        sync: bool | None = None,
+        broker: Broker | None = None,
+        *,
+        goes_on: bool = False,
+    ) -> None:
+        self.chain = list(chain or [])
+        self.group = group or ""
+        self.cached = Conf.CACHED if cached is None else cached
+        self.sync = Conf.SYNC if sync is None else sync
+        self.broker = broker
+        self.goes_on = goes_on
+        self.started = False
+
+    def append(self, func: Any, *args: Any, **kwargs: Any) -> int:
+        """Add a link; gives how many there are. Results of an earlier run are deleted."""
+        self.chain.append((func, args, kwargs))
+        if self.started:
+            lookup.delete_group(self.group, tasks=True, cached=self.cached)
+            self.started = False
+        return self.length()
+
+    def run(self) -> str:
+        """Start it; gives its group."""
+        self.group = async_chain(
+            self.chain,
+            self.group or None,
+            self.cached,
+            self.sync,
+            self.broker,
+            goes_on=self.goes_on,
+        )
+        self.started = True
+        return self.group
+
+    def result(self, wait: float = 0) -> Any:
+        """Give the results of all links once they are there; `wait` in milliseconds."""
+        if not self.started:
+            return None
+        return lookup.result_group(self.group, wait=wait, count=self.length(), cached=self.cached)
+
+    def fetch(self, failures: bool = True, wait: float = 0) -> Any:
+        """Give the tasks of all links once they are there; `wait` in milliseconds."""
+        if not self.started:
+            return None
+        return lookup.fetch_group(
+            self.group, failures=failures, wait=wait, count=self.length(), cached=self.cached
+        )
+
+    def current(self) -> int | None:
+        """Give the number of the link that runs or ran last; None before the start."""
+        if not self.started:
+            return None
+        return lookup.count_group(self.group, cached=self.cached)
+
+    def length(self) -> int:
+        """Count the links."""
+        return len(self.chain)

@@ -1,0 +1,108 @@
+"""Parts that belong together: kept with their results, and followed by one task when all are in.
+
+Parts are written in the transaction of their rows; whether all are there is asked after it, so of
+two clusters that finish the last two parts at least one sees both. What follows may so be sent
+twice: its id is the gathering's, and the first result stands.
+"""
+
+import pickle
+from base64 import b64decode
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from django.db import DatabaseError, InterfaceError, router
+from django.db.models import Count, F, OuterRef, Subquery
+from django.utils import timezone
+
+from django_q.exceptions import ResultsUnavailable
+from django_q.models import GatheredPart, Gathering
+
+#: A gathering that is this old and sent is of no more use, nor one whose parts never came.
+_KEPT = timedelta(days=7)
+_BATCH = 500
+
+
+class Part(NamedTuple):
+    """One part's result, encoded as a row's."""
+
+    gathering: str
+    position: int
+    success: bool
+    result: str | None
+
+
+class Ready(NamedTuple):
+    """A gathering that is complete, and the package that follows."""
+
+    id: str
+    queue: str
+    payload: str
+
+
+class FailedResult(str):
+    """The error text of a part that failed, among the results of those that did not."""
+
+
+def begin(gathering_id: str, queue: str, payload: str) -> None:
+    """Open a gathering; `payload` is sent when it is complete."""
+    Gathering.objects.using(_alias()).create(id=gathering_id, queue=queue, payload=payload)
+
+
+def close(gathering_id: str, total: int) -> None:
+    """Say how many parts there are: from now on it can be complete."""
+    Gathering.objects.using(_alias()).filter(pk=gathering_id).update(total=total)
+
+
+def keep_parts(parts: Sequence[Part]) -> None:
+    """Keep parts, inside the caller's transaction; one that is there already stays as it is."""
+    rows = [GatheredPart(**part._asdict()) for part in parts]
+    GatheredPart.objects.using(_alias()).bulk_create(rows, ignore_conflicts=True)
+
+
+def complete(gathering_ids: Iterable[str] | None = None) -> list[Ready]:
+    """Give those gatherings that are complete and not sent yet; by default look at all."""
+    parts = GatheredPart.objects.filter(gathering=OuterRef("pk")).order_by().values("gathering")
+    count = Subquery(parts.annotate(n=Count("pk")).values("n"))
+    waiting = Gathering.objects.using(_alias()).filter(sent=False, total__isnull=False)
+    if gathering_ids is not None:
+        waiting = waiting.filter(pk__in=list(gathering_ids))
+    try:
+        ready = waiting.annotate(there=count).filter(there__gte=F("total"))
+        empty = waiting.filter(total=0)
+        found = [*ready[:_BATCH], *empty[:_BATCH]]
+    except (DatabaseError, InterfaceError) as error:
+        raise ResultsUnavailable(f"Gatherings cannot be read: {error}") from error
+    return [Ready(row.pk, row.queue, row.payload) for row in found]
+
+
+def mark_sent(ids: Sequence[str]) -> None:
+    """Note that what follows was sent."""
+    Gathering.objects.using(_alias()).filter(pk__in=ids).update(sent=True)
+
+
+def gather(gathering_id: str) -> list[Any]:
+    """Give the results of all parts in their order. The task that follows an iteration.
+
+    The error of a part that failed is a FailedResult in its place.
+    """
+    rows = GatheredPart.objects.using(_alias()).filter(gathering=gathering_id)
+    ordered = rows.order_by("position").values_list("success", "result")
+    return [_decode(success, result) for success, result in ordered.iterator()]
+
+
+def drop_old() -> int:
+    """Delete what is over for a week."""
+    old = Gathering.objects.using(_alias()).filter(created__lt=timezone.now() - _KEPT)
+    ids = list(old.values_list("pk", flat=True)[:_BATCH])
+    GatheredPart.objects.using(_alias()).filter(gathering__in=ids).delete()
+    return int(Gathering.objects.using(_alias()).filter(pk__in=ids).delete()[0])
+
+
+def _decode(success: bool, result: str | None) -> Any:
+    value = None if result is None else pickle.loads(b64decode(result))
+    return value if success else FailedResult(value)
+
+
+def _alias() -> str:
+    return router.db_for_write(Gathering)

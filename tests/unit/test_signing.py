@@ -1,0 +1,197 @@
+"""Signed text: what opens, what does not, and nothing unpickled before its signature is known."""
+
+import base64
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core import signing as django_signing
+from django.test import override_settings
+
+from django_q import signing
+from django_q.conf import Conf
+from django_q.exceptions import PackageRejected
+from django_q.signing import BadSignature, SignedPackage, seal, unseal
+from tests.site.tasks import RunsWhenOpened
+
+#: Every kind of value that has bitten somebody.
+VALUES = [
+    None,
+    {"a": (1, [2.5, None])},
+    "ü\0\n:.~ 😀",
+    b"\x00\xff",
+    "\ud800",
+    10**50,
+    "x" * 100_000,
+]
+
+_opened: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _nothing_opened() -> Iterator[None]:
+    _opened.clear()
+    yield
+
+
+def note() -> str:
+    """Leave a trace of being unpickled."""
+    _opened.append("opened")
+    return "opened"
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:12])
+def test_what_goes_in_comes_out(q_cluster: Callable[..., Any], value: Any, compress: bool) -> None:
+    q_cluster(compress=compress)
+
+    assert unseal(seal(value, "task", "q"), "task", "q") == value
+    assert SignedPackage.loads(SignedPackage.dumps(value)) == value
+
+
+def test_sealed_text_is_plain_ascii_and_shows_its_format(q_cluster: Callable[..., Any]) -> None:
+    q_cluster()
+    plain = seal("ü" * 1000, "task", "q")
+    q_cluster(compress=True)
+    compressed = seal("ü" * 1000, "task", "q")
+
+    assert plain.isascii() and plain.startswith("~p.")
+    assert compressed.isascii() and compressed.startswith("~pz.")
+    assert len(compressed) < len(plain) / 10
+    assert not signing.is_legacy(plain)
+    assert signing.is_legacy(SignedPackage.dumps("ü"))
+
+
+def test_what_compression_would_lengthen_is_left_as_it_is(q_cluster: Callable[..., Any]) -> None:
+    q_cluster(compress=True)
+
+    assert seal(1, "task", "q").startswith("~p.")
+
+
+@pytest.mark.parametrize(("purpose", "queue"), [("stat", "q"), ("result", "q"), ("task", "other")])
+def test_text_opens_only_for_its_purpose_and_queue(purpose: str, queue: str) -> None:
+    sealed = seal(RunsWhenOpened(note), "task", "q")
+
+    with pytest.raises(BadSignature):
+        unseal(sealed, purpose, queue)
+    assert _opened == []
+
+
+def test_another_project_cannot_open_it(q_cluster: Callable[..., Any]) -> None:
+    q_cluster(name="shop")
+    sealed, legacy = (
+        seal(RunsWhenOpened(note), "task", "q"),
+        SignedPackage.dumps(RunsWhenOpened(note)),
+    )
+    q_cluster(name="blog")
+
+    with pytest.raises(BadSignature):
+        unseal(sealed, "task", "q")
+    with pytest.raises(BadSignature):
+        SignedPackage.loads(legacy)
+    assert _opened == []
+
+
+@pytest.mark.parametrize("place", [0, 3, 20, -30, -1])
+def test_one_changed_character_is_noticed(place: int) -> None:
+    sealed = seal(RunsWhenOpened(note), "task", "q")
+    changed = list(sealed)
+    changed[place] = "A" if changed[place] != "A" else "B"
+
+    with pytest.raises(BadSignature):
+        unseal("".join(changed), "task", "q")
+    assert _opened == []
+
+
+@pytest.mark.parametrize("text", ["", "x", "~p.", ":", "a:b:c", "~p.AAAA:1:2", "ü:ü:ü", "\0:\0"])
+def test_foreign_text_is_refused(text: str) -> None:
+    with pytest.raises(BadSignature):
+        unseal(text, "task", "q")
+    with pytest.raises(BadSignature):
+        SignedPackage.loads(text)
+
+
+def test_a_format_of_the_future_is_refused() -> None:
+    data = base64.urlsafe_b64encode(pickle.dumps(RunsWhenOpened(note))).decode().rstrip("=")
+    text = signing._signer(Conf.version, signing._salt("task", "q")).sign(f"~q.{data}")
+
+    with pytest.raises(PackageRejected, match="unknown format '~q'"):
+        unseal(text, "task", "q")
+    assert _opened == []
+
+
+def test_a_bomb_is_not_expanded_beyond_the_limit(q_cluster: Callable[..., Any]) -> None:
+    q_cluster(compress=True, max_package=10_000)
+    sealed, legacy = seal(bytes(10**7), "task", "q"), SignedPackage.dumps(bytes(10**7))
+    assert len(sealed) < 20_000
+
+    for open_it in (lambda: unseal(sealed, "task", "q"), lambda: SignedPackage.loads(legacy)):
+        with pytest.raises(PackageRejected, match="larger than 10000 bytes.*max_package"):
+            open_it()
+
+
+# Keys.
+
+
+def test_a_changed_key_opens_nothing_unless_the_old_one_is_a_fallback() -> None:
+    sealed, legacy = seal("mine", "task", "q"), SignedPackage.dumps("mine")
+    old = Conf.SECRET_KEY
+
+    with override_settings(SECRET_KEY="new"):
+        for open_it in (lambda: unseal(sealed, "task", "q"), lambda: SignedPackage.loads(legacy)):
+            with pytest.raises(BadSignature):
+                open_it()
+    with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["older", old]):
+        assert unseal(sealed, "task", "q") == "mine"
+        assert SignedPackage.loads(legacy) == "mine"
+
+
+def test_a_fallback_that_is_taken_away_opens_nothing_any_more() -> None:
+    sealed, old = seal("mine", "task", "q"), Conf.SECRET_KEY
+
+    with override_settings(SECRET_KEY="new"):
+        with override_settings(SECRET_KEY_FALLBACKS=[old]):
+            assert unseal(sealed, "task", "q") == "mine"
+        with pytest.raises(BadSignature):
+            unseal(sealed, "task", "q")
+
+
+# Beside Django Q.
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_the_legacy_format_is_that_of_django(q_cluster: Callable[..., Any], compress: bool) -> None:
+    q_cluster(name="shop", compress=compress)
+    value = {"args": ("ü" * 200,)}
+
+    theirs = django_signing.dumps(
+        value,
+        key=Conf.SECRET_KEY,
+        salt="shop",
+        serializer=signing.PickleSerializer,
+        compress=compress,
+    )
+    ours = SignedPackage.dumps(value)
+
+    assert SignedPackage.loads(theirs) == value
+    assert (
+        ours.rpartition(":")[0].rpartition(":")[0] == theirs.rpartition(":")[0].rpartition(":")[0]
+    )
+    opened = django_signing.loads(
+        ours, key=Conf.SECRET_KEY, salt="shop", serializer=signing.PickleSerializer
+    )
+    assert opened == value
+
+
+def test_compression_of_the_legacy_format_can_be_asked_for() -> None:
+    assert SignedPackage.dumps("x" * 1000, compressed=True).startswith(".")
+    assert not SignedPackage.dumps("x" * 1000, compressed=False).startswith(".")
+
+
+def test_signatures_are_those_of_the_plain_way() -> None:
+    salt = signing._salt("task", "q")
+    fast, plain = signing._signer(Conf.version, salt), django_signing.Signer(salt=salt)
+
+    assert fast.signature("a text") == plain.signature("a text")
+    assert fast.signature("a text") == plain.signature("a text")
