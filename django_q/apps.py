@@ -3,7 +3,6 @@
 from django.apps import AppConfig
 from django.core import checks
 from django.core.signals import setting_changed
-
 from django.utils.functional import lazy
 
 from django_q.checks import check_settings

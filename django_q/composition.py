@@ -9,7 +9,7 @@ from typing import Any
 from django_q import humanhash
 from django_q.brokers import Broker
 from django_q.conf import Conf
-from django_q.enqueue import async_task, async_tasks, run_in_place, send, take_options
+from django_q.enqueue import async_tasks, run_in_place, send, take_options
 from django_q.followers import first_link
 from django_q.models import Task
 from django_q.package import build_package, function_path, seal_package
@@ -51,7 +51,7 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
     return iter_id
 
 
-def async_chain(
+def async_chain(  # noqa: PLR0913, the signature is Django Q's
     chain: Iterable[Any],
     group: str | None = None,
     cached: bool | float | None = None,
@@ -84,7 +84,7 @@ def async_chain(
 class Iter:
     """An iteration that is filled element by element, then run."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, the signature is Django Q's
         self,
         func: Any = None,
         args: Iterable[Any] | None = None,
@@ -131,7 +131,7 @@ class Iter:
 class Chain:
     """A chain that is filled link by link, then run."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, the signature is Django Q's
         self,
         chain: Iterable[Any] | None = None,
         group: str | None = None,

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "django_q"
 
 #: From the ground up. A module imports from lower floors only; the parts of one line (packages, or
-#: single modules) do not know each other. The scoreboard lies below its package: it is plain memory.
+#: single modules) do not know each other. The scoreboard lies below its
+#: package: it is plain memory.
 FLOORS = (
     ("exceptions", "signals", "humanhash", "recurrence", "cluster.journal"),
     ("broker_url", "cluster.scoreboard"),

@@ -48,7 +48,7 @@ def get_broker(list_key: str | None = None) -> Broker:
     """
     path = broker_path()
     try:
-        broker_class = import_string(path)
+        broker_class: type[Broker] = import_string(path)
     except ImportError as error:
         raise ConfigurationError(_cannot_import(path, error)) from error
     return broker_class(list_key)

@@ -20,9 +20,12 @@ from django.apps import apps
 from django_q.cluster.scoreboard import Scoreboard, State
 
 try:
-    import setproctitle
+    from setproctitle import setproctitle
 except ImportError:
-    setproctitle = None
+
+    def setproctitle(title: str) -> None:
+        """Do without."""
+
 
 #: The module that makes roles, found by its path: it needs Django, which this one sets up.
 _ROLES = "django_q.cluster.roles"
@@ -100,5 +103,4 @@ def _report(boot: Boot, error: BaseException) -> None:
 
 def set_title(text: str) -> None:
     """Show what a process is in the process list, where setproctitle is installed."""
-    if setproctitle is not None:
-        setproctitle.setproctitle(text)
+    setproctitle(text)

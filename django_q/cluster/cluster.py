@@ -44,7 +44,8 @@ class Cluster:
         self.host = socket.gethostname()
         self.pid: int | None = None
         self.timeout = Conf.TIMEOUT
-        self.sentinel: multiprocessing.context.ForkProcess | Any = None
+        #: The process that `start` started; None before.
+        self.sentinel: Any = None
         self._stopping = False
 
     def run(self, workers: int | None = None, *, run_once: bool = False) -> int:
@@ -78,11 +79,12 @@ class Cluster:
     def start(self) -> int:
         """Start the cluster in a process beside this one; gives its pid once it is up."""
         self._stopping = False
-        self.sentinel = self._context().Process(target=_run_beside, args=(self,))
+        maker: Any = self._context()
+        self.sentinel = maker.Process(target=_run_beside, args=(self,))
         self.sentinel.start()
         self.pid = self.sentinel.pid
         limit = time.monotonic() + _START_TIME
-        while not Stat.get(self.pid, self.cluster_id, self.broker).timestamp_seen:
+        while not isinstance(self.stat, Stat):
             if not self.sentinel.is_alive():
                 raise RuntimeError("The cluster ended while it started; its log says why.")
             if time.monotonic() > limit:
@@ -102,7 +104,7 @@ class Cluster:
     @property
     def stat(self) -> Status:
         """The heartbeat of this cluster, or a Status that says it is stopped."""
-        return Stat.get(self.pid, self.cluster_id, self.broker) if self.pid else Status(self.pid)
+        return Stat.get(self.pid or 0, self.cluster_id, self.broker)
 
     @property
     def is_running(self) -> bool:

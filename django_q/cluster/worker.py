@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from django_q import signals
 from django_q.brokers import Lease
-from django_q.cluster.clerk import Clerk, Finished
+from django_q.cluster.clerk import Clerk
+from django_q.cluster.outbox import Finished
 from django_q.cluster.scoreboard import Mark, Phase, Slot, State
 from django_q.conf import Conf, logger
 from django_q.exceptions import PackageRejected, ResultsUnavailable, TimeoutException

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
 
 from django_q.brokers import Broker, broker_path, get_broker
 from django_q.exceptions import BrokerError, ConfigurationError
@@ -22,11 +22,7 @@ class Command(BaseCommand):
     @property
     def help(self) -> str:  # type: ignore[override]
         """What `manage.py help` says first; argparse takes no lazy text."""
-        return str(
-            _(
-                "Looks at a broker and its queue: info, ping, size, purge, delete, rejected packages."
-            )
-        )
+        return _("Looks at a broker and its queue, and at packages that were rejected.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare one sub-command for each thing to do."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
 
 from django_q.cluster.cluster import Cluster, configure_logging
 from django_q.cluster.reloader import run_with_reloader
@@ -21,7 +21,7 @@ class Command(BaseCommand):
     @property
     def help(self) -> str:  # type: ignore[override]
         """What `manage.py help` says first; argparse takes no lazy text."""
-        return str(_("Starts a Django Q cluster: workers that run the tasks of a queue."))
+        return _("Starts a Django Q cluster: workers that run the tasks of a queue.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options."""
