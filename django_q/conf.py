@@ -19,6 +19,7 @@ from django.conf import settings as django_settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from django_q.broker_url import broker_settings
 from django_q.exceptions import ConfigurationError
 
 logger = logging.getLogger("django-q")
@@ -61,11 +62,14 @@ class Settings:
     time_zone: str | None = _setting(_default_time_zone, "Zone schedules are reckoned in.")
     testing: bool = _setting(False, "Show the queue in the admin whatever the broker.")
     # Broker
+    broker: str | None = _setting(None, "A broker as one URL, such as `redis://host:6379/0`.")
     broker_class: str | None = _setting(None, "Dotted path of a broker class.")
     iron_mq: dict[str, Any] | None = _setting(None, "IronMQ: host, project_id, token, ...")
     disque_nodes: list[str] | str | None = _setting(None, "Disque: list of `host:port`.")
     disque_auth: str | None = _setting(None, "Disque: password.")
     disque_fastack: bool = _setting(False, "Disque: acknowledge with FASTACK.")
+    disque_ttl: float = _setting(604_800, "Disque: time a package is kept at most.", "s", 1)
+    disque_replicate: int | None = _setting(None, "Disque: nodes that keep each package.", "", 1)
     sqs: dict[str, Any] | None = _setting(
         None, "Amazon SQS: arguments of a boto3 session, `aws_region`."
     )
@@ -144,6 +148,8 @@ def effective_settings() -> dict[str, Any]:
     merged = {key: value for key, value in raw.items() if key != "ALT_CLUSTERS"}
     if name:
         merged |= {"cluster_name": name} | _alternative(raw.get("ALT_CLUSTERS"), name)
+    if isinstance(merged.get("broker"), str):
+        merged = broker_settings(merged["broker"]) | merged
     return merged
 
 

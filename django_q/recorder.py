@@ -73,14 +73,16 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
     cached = package.get("cached", Conf.CACHED) if Conf.CACHE else False
     has_listener = package.get("hook") is not None or bool(signals.post_execute.receivers)
     is_known = lease is not None and lease.deliveries > 1
+    is_done = _is_done(outcome, lease.deliveries if lease else 1)
     return outcome, Record(
         row=row,
         receipt=None if lease is None else lease.receipt,
         to_database=not cached and _is_kept(package, outcome.success),
         to_cache=_cache_time(cached),
-        acknowledge=_is_done(outcome, lease.deliveries if lease else 1),
-        followers=followers(outcome),
-        part=_part(package, row),
+        acknowledge=is_done,
+        # Of a task that comes back only the last run counts.
+        followers=_followers(outcome) if is_done else (),
+        part=_part(package, row) if is_done else None,
         is_awaited=has_listener,
         ledger_key=lease.key if is_known and lease is not None else None,
     )
@@ -106,6 +108,16 @@ def as_task(outcome: Outcome) -> Task:
     task = Task(**encode_row(_bare(outcome, result=None))._asdict() | values)
     task._state.adding = False
     return task
+
+
+def _followers(outcome: Outcome) -> tuple[tuple[str, str], ...]:
+    try:
+        return followers(outcome)
+    except BaseException:  # a link that no producer checked, or whose pickling runs any code
+        package = outcome.package
+        text = "What follows %s [%s] cannot be packed, so its chain ends"
+        logger.exception(text, package["name"], package["id"])
+        return ()
 
 
 def _part(package: TaskPackage, row: Row) -> Part | None:

@@ -8,7 +8,8 @@ import functools
 
 from django.utils.module_loading import import_string
 
-from django_q.brokers.base import Broker, Lease
+from django_q.brokers.base import Broker
+from django_q.brokers.lease import Lease
 from django_q.conf import Conf
 from django_q.exceptions import ConfigurationError
 

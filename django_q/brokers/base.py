@@ -1,4 +1,4 @@
-"""The seam between django_q and a server that keeps packages: `Broker` and `Lease`.
+"""The seam between django_q and a server that keeps packages: `Broker`.
 
 A broker keeps sealed packages (text) and lends them. It knows no pickle and no models but its
 own. Producers, the clerk of every worker and the housekeeper each hold an instance of their own.
@@ -7,47 +7,13 @@ own. Producers, the clerk of every worker and the housekeeper each hold an insta
 import functools
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from django.core.cache import BaseCache, caches
 
+from django_q.brokers.lease import Lease
 from django_q.conf import Conf
 from django_q.exceptions import ConfigurationError
-
-
-class Lease(tuple[str | None, str]):
-    """A package on loan: the pair `(receipt, payload)`, with what else the broker knows of it.
-
-    `receipt` names this one loan and is None where the package is gone once it was delivered.
-    """
-
-    #: The tracking id that `enqueue` returned; "" where the broker does not tell.
-    id: str
-    #: How often the package was delivered, this time included; 1 where the broker does not count.
-    deliveries: int
-    #: Name of the package in the ledger; set by who leased it.
-    key: str = ""
-    #: When the lease lapses, on the monotonic clock of who leased it; 0 once it is lost.
-    until: float = 0.0
-    #: How often the housekeeper had recalled this worker's leases before this one.
-    recall: int = 0
-
-    def __new__(cls, receipt: str | None, payload: str, id: str = "", deliveries: int = 1) -> Self:
-        """Make the pair `(receipt, payload)` with what the broker knows beside it."""
-        lease = super().__new__(cls, (receipt, payload))
-        lease.id = id
-        lease.deliveries = deliveries
-        return lease
-
-    @property
-    def receipt(self) -> str | None:
-        """What `acknowledge`, `renew` and `release` take."""
-        return self[0]
-
-    @property
-    def payload(self) -> str:
-        """The sealed package."""
-        return self[1]
 
 
 class Broker:
@@ -75,6 +41,10 @@ class Broker:
     portable_receipts: ClassVar[bool] = False
     #: Other processes see what this one enqueues.
     is_shared: ClassVar[bool] = True
+    #: Each call is a paid request over HTTP: nothing is asked more often than needed.
+    is_metered: ClassVar[bool] = False
+    #: Longest time an idle worker's `lease` may block, in seconds; a stop waits for its end.
+    idle_wait: float = 1.0
     #: The most packages one call of `lease` may ask for; None where there is no limit.
     max_lease: ClassVar[int | None] = None
 

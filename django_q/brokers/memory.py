@@ -7,7 +7,8 @@ import time
 import uuid
 from collections.abc import Iterable, Sequence
 
-from django_q.brokers.base import Broker, Lease
+from django_q.brokers.base import Broker
+from django_q.brokers.lease import Lease
 from django_q.conf import Conf
 
 

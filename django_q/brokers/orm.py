@@ -17,7 +17,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from django_q.brokers import orm_trouble
-from django_q.brokers.base import Broker, Lease
+from django_q.brokers.base import Broker
+from django_q.brokers.lease import Lease
 from django_q.brokers.orm_rows import LONGEST_LIST, Rows
 from django_q.brokers.orm_wait import LONGEST, Poll, watch_for
 from django_q.conf import Conf

@@ -98,8 +98,8 @@ class Rows:
     def claim(self, limit: int, token: str) -> list[tuple[int, str, int]]:
         """Lend up to `limit` rows, oldest first: id, payload, deliveries of each."""
         if self._is_postgresql:
-            now, end = self._moment(), self._moment(Conf.RETRY)
-            claimed = self._fetch(self._sql.claim, [self._key, now, limit, end, token])
+            values = [self._key, self._moment(), limit, limit, self._moment(Conf.RETRY), token]
+            claimed = self._fetch(self._sql.claim, values)
         elif self._connection.in_atomic_block or self._is_ready():
             with self._transaction():
                 claimed = self._claim_in_steps(limit, token)

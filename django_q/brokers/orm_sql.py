@@ -34,8 +34,7 @@ class _Words:
     """
     queue: str = '"django_q_ormq"'
     heartbeat: str = '"django_q_heartbeat"'
-    ready: str = """FROM {queue} WHERE "key" = %s AND "lock" <= {moment}
-        ORDER BY "lock", "id" LIMIT %s {for_update}"""
+    ready: str = """FROM {queue} WHERE "key" = %s AND "lock" <= {moment} ORDER BY "lock", "id\""""
     held: str = '"id" IN ({ids}) AND {receipt} IN ({receipts})'
     #: What is given back: without its count, if the parameter is 1; a strange row may have none.
     back: str = """"token" = NULL,
@@ -79,13 +78,20 @@ class Statements:
     due = """SELECT {until} FROM {queue}
         WHERE "key" = %s AND "lock" IS NOT NULL ORDER BY "lock" LIMIT 1"""
     #: Choose what is lent, oldest first.
-    choose = 'SELECT "id", "payload", "deliveries" + 1 {ready}'
+    choose = 'SELECT "id", "payload", "deliveries" + 1 {ready} LIMIT %s {for_update}'
     #: Lend the chosen ones.
     lend = """UPDATE {queue} SET
         "lock" = {moment}, "token" = %s, "deliveries" = "deliveries" + 1 WHERE "id" IN ({ids})"""
-    #: Both in one (PostgreSQL). Materialized, or the planner may choose anew for each row.
+    #: Both in one (PostgreSQL). Materialized, or the planner may choose anew for each row. Two
+    #: limits: for one that it cannot see it takes the index, while for one it sees it would sort
+    #: the whole queue whenever its statistics are older than a burst; the other one tells it that
+    #: few rows are to be lent.
     claim = """WITH
-        chosen AS MATERIALIZED (SELECT "id", "lock" {ready}),
+        chosen AS MATERIALIZED (
+            SELECT * FROM (
+                SELECT "id", "lock" {ready} LIMIT (SELECT %s) {for_update}
+            ) AS ready LIMIT %s
+        ),
         lent AS (
             UPDATE {queue} AS q
             SET "lock" = {moment}, "token" = %s, "deliveries" = q."deliveries" + 1

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from django_q.brokers.base import Lease
+from django_q.brokers.lease import Lease
 from django_q.brokers.redis_server import RedisServer, text
 
-#: Packages in one RPUSH; the gain of more is within the noise.
+#: Packages in one RPUSH, so that a long iterable need not fit into one command.
 BATCH = 500
 
 

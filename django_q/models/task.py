@@ -87,6 +87,9 @@ class Task(models.Model):
                 fields=["group", "name", "func"],
                 condition=models.Q(success=True),
             ),
+            # Pruning looks for the oldest successes, the admin for the newest of either.
+            models.Index(name="django_q_task_ended", fields=["success", "stopped"]),
+            models.Index(name="django_q_task_group", fields=["group"]),
         ]
 
     def __str__(self) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from typing import Any, ClassVar
 
-from django_q.brokers.base import Broker, Lease
+from django_q.brokers.base import Broker
+from django_q.brokers.lease import Lease
 from django_q.conf import Conf
 from django_q.exceptions import BrokerUnavailable
 

@@ -8,7 +8,8 @@ import pytest
 from django.test import override_settings
 
 from django_q.brokers import broker_path, get_broker, shared_broker
-from django_q.brokers.base import Broker, Lease
+from django_q.brokers.base import Broker
+from django_q.brokers.lease import Lease
 from django_q.brokers.memory import Memory
 from django_q.conf import Conf
 from django_q.exceptions import ConfigurationError

@@ -245,7 +245,7 @@ def _plan_of_claim(broker: ORM) -> str:
     explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(explain + sql.claim, [broker.list_key, now, 10, now, "token"])
+            cursor.execute(explain + sql.claim, [broker.list_key, now, 10, 10, now, "token"])
         else:
             cursor.execute(explain + sql.choose, [broker.list_key, now, 10])
         return str(cursor.fetchall())

@@ -22,6 +22,7 @@ from django_q.checks import check_settings
 from django_q.conf import Conf, Settings
 from django_q.status import Stat
 from django_q.testing import BrokerSuite
+from tests.test_architecture import FLOORS
 from tests.waiting import wait_until
 
 from . import pages
@@ -242,3 +243,20 @@ def test_what_is_said_to_be_unused_is_unused_and_nothing_else() -> None:
 
 def _can_be_imported(path: str) -> bool:
     return importlib.util.find_spec(path.rpartition(".")[0]) is not None
+
+
+# The house.
+
+
+def test_the_floors_are_those_that_are_tested() -> None:
+    text = (DOCS / "architecture.rst").read_text().partition("From the roof to the ground")[2]
+    block = text.partition("::\n\n")[2].partition("\n\n")[0]
+
+    told = [set(line.strip().split(", ")) for line in block.splitlines()]
+    there = [{part for part in floor if _is_there(part)} for floor in reversed(FLOORS)]
+    assert told == [parts for parts in there if parts]
+
+
+def _is_there(part: str) -> bool:
+    path = pages.ROOT / "django_q" / part.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()

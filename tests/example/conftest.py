@@ -105,22 +105,32 @@ def _session(process: psutil.Process) -> int | None:
         return None
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """The site on SQLite and the embedded broker; a test may change its environment."""
+def _environment(directory: Path) -> dict[str, str]:
+    """What a site's processes find in their environment: SQLite and the embedded broker."""
     foreign = ("EXAMPLE_", "TEST_", "DJANGO_", "DEMO_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     # The package that these tests have, installed or not.
     path = [str(EXAMPLE), str(Path(django_q.__file__).parents[1])]
-    site = Site(
-        inherited
-        | {
-            "DJANGO_SETTINGS_MODULE": "website.settings",
-            "EXAMPLE_LOGS": str(tmp_path / "logs"),
-            "EXAMPLE_DB_NAME": str(tmp_path / "example.sqlite3"),
-            "PYTHONPATH": os.pathsep.join(path),
-            "PYTHONIOENCODING": "utf-8",
-        }
-    )
+    return inherited | {
+        "DJANGO_SETTINGS_MODULE": "website.settings",
+        "EXAMPLE_LOGS": str(directory / "logs"),
+        "EXAMPLE_DB_NAME": str(directory / "example.sqlite3"),
+        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONIOENCODING": "utf-8",
+    }
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """The site on SQLite and the embedded broker; a test may change its environment."""
+    site = Site(_environment(tmp_path))
     yield site
     site.close()
+
+
+@pytest.fixture(scope="session")
+def plain_digest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the survey must come to: the digest of the same work done without any queue."""
+    site = Site(_environment(tmp_path_factory.mktemp("plain")))
+    digest: str = site.ask("plain.py")
+    return digest

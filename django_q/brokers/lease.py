@@ -1,0 +1,42 @@
+"""A package on loan."""
+
+from typing import Self
+
+
+class Lease(tuple[str | None, str]):
+    """A package on loan: the pair `(receipt, payload)`, with what else the broker knows of it.
+
+    `receipt` names this one loan and is None where the package is gone once it was delivered.
+    """
+
+    #: The tracking id that `enqueue` returned; "" where the broker does not tell.
+    id: str
+    #: How often the package was delivered, this time included; 1 where the broker does not count.
+    deliveries: int
+    #: Name of the package in the ledger; set by who leased it.
+    key: str = ""
+    #: When the lease lapses, on the monotonic clock of who leased it; 0 once it is lost.
+    until: float = 0.0
+    #: How often the housekeeper had recalled this worker's leases before this one.
+    recall: int = 0
+
+    def __new__(cls, receipt: str | None, payload: str, id: str = "", deliveries: int = 1) -> Self:
+        """Make the pair `(receipt, payload)` with what the broker knows beside it."""
+        lease = super().__new__(cls, (receipt, payload))
+        lease.id = id
+        lease.deliveries = deliveries
+        return lease
+
+    @property
+    def receipt(self) -> str | None:
+        """What `acknowledge`, `renew` and `release` take."""
+        return self[0]
+
+    @property
+    def payload(self) -> str:
+        """The sealed package."""
+        return self[1]
+
+    def __getnewargs__(self) -> tuple[str | None, str]:
+        """Let a lease be copied and pickled, with all it knows."""
+        return self[0], self[1]
