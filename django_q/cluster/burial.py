@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from django_q.brokers import Broker
 from django_q.cluster.clerk import EXIT_CLERK_FAILED
-from django_q.cluster.scoreboard import Cause, Holdings, Mark, Obituary, Phase, Slot
+from django_q.cluster.scoreboard import Cause, Mark, Obituary, Phase, Slot
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
 from django_q.recorder import Record, Stores, record
@@ -31,10 +31,10 @@ class Burial:
         if finished:
             self._settlement.settle(finished)
         settled = {done.receipt for done in finished}
-        mark: Mark | None = slot.mark.read()
+        mark = slot.read_mark()
         if mark is not None and (mark.receipt is None or mark.receipt not in settled):
             self._judge(mark, obituary)
-        holdings: Holdings | None = slot.holdings.read()
+        holdings = slot.read_holdings()
         if holdings is not None:
             running = mark.receipt if mark is not None else None
             self._give_back(
@@ -73,8 +73,9 @@ class Burial:
         text = f"it died of {reason}"
         deaths = ledger.charge_death(mark.key, text, in_opening=is_opening)
         name = mark.name or mark.key
-        logger.error("%s [%s] ended its worker (%s), death %d of %d",
-                     name, mark.task_id, reason, deaths, Conf.MAX_DEATHS)  # fmt: skip
+        # The supervisor has told of the death itself; the last one is told by the failed task.
+        text = "%s [%s] has ended %d of %d workers (%s)"
+        logger.info(text, name, mark.task_id, deaths, Conf.MAX_DEATHS, reason)
 
     def _condemn(self, mark: Mark) -> None:
         took = mark.until - mark.since

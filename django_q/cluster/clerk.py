@@ -29,8 +29,6 @@ from django_q.results.ledger import package_key
 
 #: What waits this long behind one task is given back.
 _LONGEST_WAIT = 1.0
-#: How long an idle worker's lease call may block; bounds how late it notices a stop.
-_IDLE_WAIT = 1.0
 #: Pause before a busy worker asks an empty queue again; an idle one waits on the server.
 _EMPTY_PAUSE = 0.02
 #: Longest pause of a round: the beat of the slot, and the look at the supervisor's pipe.
@@ -166,7 +164,7 @@ class Clerk(threading.Thread):
         # Read after busy_since: an outcome is in the outbox before the main thread says idle.
         is_idle = not busy_since and not waiting and not self._outbox
         wanted = min(wanted, self._broker.max_lease or wanted)
-        leases = self._ask(wanted, _IDLE_WAIT if is_idle else 0.0)
+        leases = self._ask(wanted, self._broker.idle_wait if is_idle else 0.0)
         self._room.leased(wanted, len(leases))
         self.low_water = self._room.low_water
         if not leases:
@@ -206,7 +204,7 @@ class Clerk(threading.Thread):
             self.inbox.put(lease)
 
     def _write_holdings(self) -> bool:
-        return self._slot.holdings.write(Holdings(self._broker.holder, tuple(self._held)))
+        return self._slot.write_holdings(Holdings(self._broker.holder, tuple(self._held)))
 
     def _renew_due(self, now: float) -> None:
         if now < self._next_renewal or not self._broker.can_renew or not self._held:

@@ -162,7 +162,7 @@ def check_broker(broker: Broker) -> None:
 
 def configure_logging() -> None:
     """Give the logger `django-q` a handler where the project gave it none. For commands."""
-    if logger.hasHandlers() and (logger.handlers or not logger.propagate):
+    if logger.hasHandlers():
         return
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s [Q] %(levelname)s %(message)s", "%H:%M:%S"))

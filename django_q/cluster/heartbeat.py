@@ -7,11 +7,13 @@ from typing import Any
 
 from django_q.brokers import Broker
 from django_q.cluster.child import Boot
-from django_q.cluster.scoreboard import Mark, Slot, State
+from django_q.cluster.scoreboard import Slot, State
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError
 from django_q.status import Stat, WorkerState
 
+#: Time between two counts of the queue where each is a paid request.
+_METERED_PERIOD = 30.0
 #: How a worker's state reads in a heartbeat.
 _NAMES = {State.BOOTING: "booting", State.IDLE: "idle", State.BUSY: "busy"}
 
@@ -24,6 +26,8 @@ class Heartbeat:
         self._broker = broker
         self._slots = slots
         self._seen: set[int] = set()
+        self._size = 0
+        self._count_again = 0.0
 
     def beat(self) -> None:
         """Save a heartbeat. Raises BrokerUnavailable."""
@@ -50,9 +54,19 @@ class Heartbeat:
             sentinel=boot.supervisor,
             housekeeper=boot.board.slot(boot.slot).get("pid"),
             status=status,
-            task_q_size=self._broker.queue_size(),
+            task_q_size=self._queue_size(),
             worker_states=[_describe(slot) for slot in alive],
         )
+
+    def _queue_size(self) -> int:
+        """Count what waits; seldom where that is paid for, or takes its time on a long queue."""
+        began = time.monotonic()
+        if began >= self._count_again:
+            self._size = self._broker.queue_size()
+            took = time.monotonic() - began
+            pause = _METERED_PERIOD if self._broker.is_metered else 50 * took
+            self._count_again = began + pause
+        return self._size
 
     def _status(self) -> Any:
         if self._boot.board.is_stopping:
@@ -69,7 +83,7 @@ class Heartbeat:
 
 
 def _describe(slot: Slot) -> WorkerState:
-    mark: Mark | None = slot.mark.read()
+    mark = slot.read_mark()
     state: WorkerState = {
         "pid": slot.get("pid"),
         "slot": slot.index,

@@ -19,7 +19,7 @@ from django_q.cluster.backoff import Backoff
 from django_q.cluster.burial import Burial
 from django_q.cluster.child import Boot
 from django_q.cluster.heartbeat import Heartbeat
-from django_q.cluster.scoreboard import Holdings, Mark, Slot, State
+from django_q.cluster.scoreboard import Slot, State
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
@@ -125,8 +125,8 @@ class Housekeeper:
     def _renew(self, slot: Slot) -> None:
         # The flag first, then the mark: the worker marks first and looks at the flag then.
         slot.set("recall", slot.get("recall") + 1)
-        mark: Mark | None = slot.mark.read()
-        holdings: Holdings | None = slot.holdings.read()
+        mark = slot.read_mark()
+        holdings = slot.read_holdings()
         if holdings is None:
             return
         running = [mark.receipt] if mark is not None and mark.receipt is not None else []

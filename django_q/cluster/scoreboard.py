@@ -114,17 +114,18 @@ class Obituary(NamedTuple):
         return f"signal {known.get(-self.status, -self.status)}"
 
 
-class Copies:
-    """One value in two alternating copies."""
+class _Copies:
+    """One tuple of plain values in two alternating copies."""
 
     def __init__(self, view: memoryview, size: int) -> None:
         self._size = size
         self._halves = (view[:size], view[size : 2 * size])
         self._sequence = max(sequence for sequence, _ in self._read_all() + [(0, b"")])
 
-    def write(self, value: Any) -> bool:
-        """Write a value; False when it does not fit, and then nothing changed."""
-        data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    def write(self, values: tuple[Any, ...]) -> bool:
+        """Write a tuple; False when it does not fit, and then nothing changed."""
+        # Bare values: the class of a named tuple would cost as much as all of them.
+        data = pickle.dumps(tuple(values), protocol=pickle.HIGHEST_PROTOCOL)
         end = _COPY_HEADER.size + len(data)
         if end > self._size:
             return False
@@ -135,10 +136,11 @@ class Copies:
         _COPY_HEADER.pack_into(half, 0, self._sequence, len(data), crc)
         return True
 
-    def read(self) -> Any:
-        """Give the newest value that is whole; None when there is none."""
+    def read(self) -> tuple[Any, ...]:
+        """Give the newest tuple that is whole; an empty one when there is none."""
         copies = self._read_all()
-        return pickle.loads(max(copies)[1]) if copies else None
+        values: tuple[Any, ...] = pickle.loads(max(copies)[1]) if copies else ()
+        return values
 
     def _read_all(self) -> list[tuple[int, bytes]]:
         found = []
@@ -163,8 +165,8 @@ class Slot:
         for size in (*_COPY_SIZES, JOURNAL_SIZE):
             places.append(view[start : start + 2 * size])
             start += 2 * size
-        self.mark = Copies(places[0], _MARK_SIZE)
-        self.holdings = Copies(places[1], _HOLDINGS_SIZE)
+        self._mark = _Copies(places[0], _MARK_SIZE)
+        self._holdings = _Copies(places[1], _HOLDINGS_SIZE)
         self.journal = Journal(places[2])
         #: When the housekeeper last renewed for this worker; known to the housekeeper only.
         self.renewed = 0.0
@@ -176,6 +178,24 @@ class Slot:
     def set(self, field: str, value: int) -> None:
         """Write a whole number of the head."""
         _INTEGER.pack_into(self._view, _FIELD_OFFSETS[field], value)
+
+    def read_mark(self) -> Mark | None:
+        """Give what the main thread does; None while it waits for work."""
+        values = self._mark.read()
+        return Mark(Phase(values[0]), *values[1:]) if values else None
+
+    def write_mark(self, mark: Mark | None) -> None:
+        """Say what the main thread does; None: it waits for work."""
+        self._mark.write((str(mark.phase), *mark[1:]) if mark else ())
+
+    def read_holdings(self) -> Holdings | None:
+        """Give the leases the worker has; None before its first."""
+        values = self._holdings.read()
+        return Holdings(*values) if values else None
+
+    def write_holdings(self, holdings: Holdings) -> bool:
+        """Say which leases the worker has; False when they do not fit."""
+        return self._holdings.write(holdings)
 
     @property
     def beat(self) -> float:

@@ -144,7 +144,7 @@ class Supervisor:
         if obituary.status == 0 and child.slot.get("state") in (State.FREE, State.LEFT):
             logger.info("%s [%d] left and is replaced", child.name, obituary.pid)
             return
-        mark = _mark_of(child.slot)
+        mark = child.slot.read_mark()
         what = f", running {mark.name} [{mark.task_id}]" if mark and mark.task_id else ""
         text = "%s [%d] died (%s)%s and is replaced"
         logger.error(text, child.name, obituary.pid, obituary.how, what)
@@ -156,7 +156,7 @@ class Supervisor:
 
     def _marks(self) -> Iterator[tuple[int, Mark]]:
         for pid, child in self._children.items():
-            if child.role == "worker" and (mark := _mark_of(child.slot)) is not None:
+            if child.role == "worker" and (mark := child.slot.read_mark()) is not None:
                 yield pid, mark
 
     def _kill_overdue(self) -> None:
@@ -266,8 +266,3 @@ class Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL if is_late else signal.SIGTERM)
         return not keepers
-
-
-def _mark_of(slot: Slot) -> Mark | None:
-    value: Mark | None = slot.mark.read()
-    return value

@@ -81,7 +81,7 @@ class Worker:
         waiting = clerk.inbox.qsize()
         if waiting == 0:
             clerk.busy_since = 0.0
-            self._slot.mark.write(None)
+            self._slot.write_mark(None)
             self._slot.set("state", State.IDLE)
             clerk.wake()
         elif waiting == clerk.low_water:
@@ -97,7 +97,7 @@ class Worker:
             return  # it may have lapsed: another worker gets it, and may have it already
         self._clerk.busy_since = now
         until = now + Conf.OPEN_TIMEOUT + Conf.GRACE
-        self._slot.mark.write(Mark(Phase.OPENING, lease.receipt, lease.key, now, until))
+        self._slot.write_mark(Mark(Phase.OPENING, lease.receipt, lease.key, now, until))
         self._slot.set("state", State.BUSY)
         if self._slot.get("recall") != lease.recall:
             # This process was stuck, and the housekeeper gave back what waited here.
@@ -167,7 +167,7 @@ class Worker:
         path = function_path(package["func"])
         name = str(package["name"])[:100]
         mark = Mark(phase, lease.receipt, lease.key, now, until, package["id"], name, path)
-        self._slot.mark.write(mark)
+        self._slot.write_mark(mark)
 
     def _finish(self, lease: Lease, outcome: Outcome) -> None:
         announce_executed(outcome, self._soft_limit)

@@ -118,8 +118,9 @@ class QueueTests(BrokerGround):
             self.broker.enqueue(payload)
 
         came: list[str] = []
-        while len(came) < 3 and (pairs := self.broker.dequeue()):
-            for receipt, payload in pairs:
+        while len(came) < 3 and (delivered := self.broker.dequeue()):
+            # A list of pairs, or one pair.
+            for receipt, payload in [delivered] if isinstance(delivered, tuple) else delivered:
                 # Old brokers hand on the bytes of their client.
                 came.append(payload.decode() if isinstance(payload, bytes) else payload)
                 (self.broker.fail if came[-1] == "b" else self.broker.acknowledge)(receipt)

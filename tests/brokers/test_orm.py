@@ -1,9 +1,6 @@
 """The ORM broker keeps the contract on every database, and what is its own."""
 
 import functools
-import statistics
-import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,8 +12,6 @@ from django.utils import timezone
 
 from django_q.brokers.base import Broker
 from django_q.brokers.orm import ORM
-from django_q.brokers.orm_sql import moment, statements
-from django_q.conf import Conf
 from django_q.models import Heartbeat, OrmQ
 from django_q.testing import BrokerSuite
 from tests.site import databases
@@ -172,83 +167,6 @@ def test_local_times_do_as_well(broker: ORM, zone: str) -> None:
 
 def _lock(broker: ORM, payload: str) -> Any:
     return OrmQ.objects.using(broker.alias).get(payload=payload).lock
-
-
-@on_every_database
-def test_an_idle_lease_knows_when_the_next_is_due(broker: ORM) -> None:
-    broker.enqueue_many(["later"], delay=0.4)
-    began = time.monotonic()
-
-    (lease,) = broker.lease(1, 5.0)
-
-    assert lease.payload == "later"
-    assert 0.3 < time.monotonic() - began < 0.4 + Conf.POLL + 0.3
-
-
-@on_every_database
-def test_an_idle_lease_wakes_for_a_new_package(broker: ORM) -> None:
-    limit = Conf.POLL + 0.05 if broker.alias == "mariadb" else 0.05
-
-    waits = [_time_to_wake(broker) for _ in range(5)]
-
-    # The median: a busy machine may delay one or two.
-    assert statistics.median(waits) < limit, waits
-
-
-def _time_to_wake(broker: ORM) -> float:
-    sent: list[float] = []
-
-    def produce() -> None:
-        producer = ORM(broker.list_key)
-        producer.queue_size()  # opens the connection, which takes its time
-        time.sleep(0.2)
-        sent.append(time.monotonic())
-        producer.enqueue("now")
-        producer.close()
-
-    thread = threading.Thread(target=produce)
-    thread.start()
-    assert broker.lease(1, 5.0)
-    woken = time.monotonic()
-    thread.join()
-    return woken - sent[0]
-
-
-# The index.
-
-_DOUBLE = "INSERT INTO django_q_ormq ({0}) SELECT {0} FROM django_q_ormq"
-
-
-@on_every_database
-def test_a_claim_steps_over_rows_that_are_not_ready(broker: ORM) -> None:
-    broker.enqueue_many(["ahead"] * 100, delay=3600)
-    columns = ", ".join(map(connections[broker.alias].ops.quote_name, ("key", "payload", "lock")))
-    with connections[broker.alias].cursor() as cursor:
-        for _ in range(11):  # to 204,800 rows
-            cursor.execute(_DOUBLE.format(columns))
-    broker.enqueue("ready")
-
-    plan = _plan_of_claim(broker)
-    assert "django_q_ormq_claim" in plan, plan
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        (lease,) = broker.lease(10)
-        times.append(time.perf_counter() - began)
-        broker.release([lease.receipt])
-    assert min(times) < 0.02, times
-
-
-def _plan_of_claim(broker: ORM) -> str:
-    connection = connections[broker.alias]
-    sql, now = statements(connection), moment(connection)
-    explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(explain + sql.claim, [broker.list_key, now, 10, 10, now, "token"])
-        else:
-            cursor.execute(explain + sql.choose, [broker.list_key, now, 10])
-        return str(cursor.fetchall())
 
 
 # Transactions.

@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -112,6 +113,15 @@ def test_the_demo_says_so_when_the_cluster_dies(site: Site) -> None:
 
     assert demo.returncode == 1
     assert "qcluster ended by itself" in text
+    assert site.processes() == []
+
+
+def test_the_demo_gives_up_when_nothing_moves(site: Site) -> None:
+    code, text = site.run(str(Path(__file__).with_name("stall.py")))
+
+    assert code == 1
+    assert "No task ended for 2 s" in text
+    assert "running" in text, "the end of the cluster's log is shown"
     assert site.processes() == []
 
 

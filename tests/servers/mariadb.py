@@ -40,6 +40,7 @@ class MariaDB(Server):
             *("--no-defaults", f"--datadir={self.directory}/data", *self._user()),
             *("--bind-address=127.0.0.1", f"--port={self.port}", "--max-connections=200"),
             *(f"--socket={self.directory}/socket", f"--pid-file={self.directory}/pid"),
+            f"--tmpdir={self.directory}",
             *("--character-set-server=utf8mb4", *_FAST),
         ]
 

@@ -12,7 +12,7 @@ import psycopg
 from .base import MissingServer, Server, find
 
 #: No disk is waited for: a killed *process* loses nothing by that, only a killed machine would.
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_FAST = ("fsync=off", "full_page_writes=off")
 
 
 class Postgres(Server):

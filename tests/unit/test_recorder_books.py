@@ -1,6 +1,6 @@
 """Records into the books: rows before acknowledgements, and hooks after both."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -200,9 +200,7 @@ def test_the_task_of_a_hook_is_made_without_pickling_again() -> None:
     assert as_task(outcome).result is outcome.result
 
 
-def test_records_are_made_of_one_outcome_each(hooked: list[Task]) -> None:
-    make: Callable[[int], Record] = prepared
-
-    record([make(number) for number in range(300)], make_stores())
+def test_many_records_are_kept_at_once() -> None:
+    record([prepared(number) for number in range(300)], make_stores())
 
     assert Task.objects.count() == 300

@@ -1,0 +1,118 @@
+"""How soon and how cheaply the ORM broker leases, on every database."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from django_q.brokers.orm import ORM
+from django_q.brokers.orm_sql import moment, statements
+from django_q.conf import Conf
+from django_q.testing import BrokerSuite
+from tests.site import databases
+
+pytestmark = pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
+
+
+@pytest.fixture
+def broker(database: str, q_cluster: Callable[..., Any]) -> ORM:
+    """A broker on an empty queue."""
+    q_cluster(orm=database)
+    return ORM(BrokerSuite.queue_name())
+
+
+# Soon.
+
+
+def test_an_idle_lease_knows_when_the_next_is_due(broker: ORM) -> None:
+    broker.enqueue_many(["later"], delay=0.4)
+    began = time.monotonic()
+
+    (lease,) = broker.lease(1, 5.0)
+
+    assert lease.payload == "later"
+    assert 0.3 < time.monotonic() - began < 0.4 + Conf.POLL + 0.3
+
+
+def test_an_idle_lease_wakes_for_a_new_package(broker: ORM) -> None:
+    limit = Conf.POLL + 0.05 if broker.alias == "mariadb" else 0.05
+
+    waits = [_time_to_wake(broker) for _ in range(5)]
+
+    # The median: a busy machine may delay one or two.
+    assert statistics.median(waits) < limit, waits
+
+
+def _time_to_wake(broker: ORM) -> float:
+    sent: list[float] = []
+
+    def produce() -> None:
+        producer = ORM(broker.list_key)
+        producer.queue_size()  # opens the connection, which takes its time
+        time.sleep(0.2)
+        sent.append(time.monotonic())
+        producer.enqueue("now")
+        producer.close()
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    assert broker.lease(1, 5.0)
+    woken = time.monotonic()
+    thread.join()
+    return woken - sent[0]
+
+
+# Cheaply.
+
+
+def test_a_claim_steps_over_rows_that_are_not_ready(broker: ORM) -> None:
+    broker.enqueue_many(["ahead"] * 100, delay=3600)
+    _double(broker, 11)  # to 204,800 rows
+    broker.enqueue("ready")
+
+    assert "django_q_ormq_claim" in _plan_of_claim(broker)
+    assert _time_to_claim(broker, 1) < 0.02
+
+
+def test_a_claim_reads_no_more_than_it_takes(broker: ORM) -> None:
+    broker.enqueue_many(["ready"] * 100)
+    _double(broker, 9)  # to 51,200 rows, of which the planner's statistics know nothing
+
+    assert "django_q_ormq_claim" in _plan_of_claim(broker)
+    assert _time_to_claim(broker, 10) < 0.02
+
+
+def _double(broker: ORM, times: int) -> None:
+    columns = ", ".join(map(connections[broker.alias].ops.quote_name, ("key", "payload", "lock")))
+    double = f"INSERT INTO django_q_ormq ({columns}) SELECT {columns} FROM django_q_ormq"  # noqa: S608
+    with connections[broker.alias].cursor() as cursor:
+        for _ in range(times):
+            cursor.execute(double)
+
+
+def _time_to_claim(broker: ORM, count: int) -> float:
+    """The shortest of some, since the machine has other things to do."""
+    times = []
+    for _ in range(7):
+        began = time.perf_counter()
+        leases = broker.lease(10)
+        times.append(time.perf_counter() - began)
+        assert len(leases) == count
+        broker.release([lease.receipt for lease in leases])
+    return min(times)
+
+
+def _plan_of_claim(broker: ORM) -> str:
+    connection = connections[broker.alias]
+    sql, now = statements(connection), moment(connection)
+    explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(explain + sql.claim, [broker.list_key, now, 10, 10, now, "token"])
+        else:
+            cursor.execute(explain + sql.choose, [broker.list_key, now, 10])
+        return str(cursor.fetchall())

@@ -1,0 +1,128 @@
+"""How many packages a worker takes: few of slow ones, many of quick ones."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from django_q.brokers import Broker
+from django_q.brokers.memory import Memory
+from django_q.cluster import room as room_module
+from django_q.cluster.room import Room
+
+Configure = Callable[..., Any]
+
+
+class Plain(Broker):
+    """A broker without receipts, as Django Q's for Redis."""
+
+    def enqueue(self, task: str) -> str:
+        return ""
+
+    def dequeue(self) -> None:
+        return None
+
+
+class Clock:
+    """A monotonic clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch, q_cluster: Configure) -> Clock:
+    q_cluster()
+    made = Clock()
+    monkeypatch.setattr(room_module, "time", made)
+    return made
+
+
+def fill(room: Room, clock: Clock, rounds: int, took: float) -> list[int]:
+    """Lease full batches, each of which takes so long; give their sizes."""
+    sizes = []
+    for _ in range(rounds):
+        size = room.wanted(0, 0, 0.0)
+        room.leased(size, size)
+        clock.now += took
+        sizes.append(size)
+    return sizes
+
+
+def test_it_begins_with_one() -> None:
+    assert Room(Memory()).wanted(0, 0, 0.0) == 1
+
+
+def test_quick_batches_make_room_for_larger_ones(clock: Clock) -> None:
+    assert fill(Room(Memory()), clock, 10, 0.01) == [1, 2, 4, 8, 16, 32, 64, 128, 200, 200]
+
+
+def test_slow_batches_take_room_away(clock: Clock) -> None:
+    room = Room(Memory())
+    fill(room, clock, 10, 0.01)
+
+    assert fill(room, clock, 10, 0.5) == [200, 100, 50, 25, 12, 6, 3, 1, 1, 1]
+
+
+def test_a_batch_that_was_not_full_says_nothing_about_the_pace(clock: Clock) -> None:
+    room = Room(Memory())
+    fill(room, clock, 4, 0.01)
+
+    before = room.wanted(0, 0, 0.0)
+    room.leased(before, before - 1)
+    clock.now += 60
+
+    assert room.wanted(0, 0, 0.0) == before
+
+
+def test_the_next_batch_is_asked_for_before_the_last_is_used_up(clock: Clock) -> None:
+    room = Room(Memory())
+    fill(room, clock, 5, 0.01)
+    room.leased(16, 16)
+
+    assert room.low_water == 8
+    assert room.wanted(9, 9, 0.001) == 0
+    assert room.wanted(8, 8, 0.001) == 32 - 8
+
+
+def test_nothing_is_taken_ahead_behind_a_slow_task(clock: Clock) -> None:
+    room = Room(Memory())
+    fill(room, clock, 6, 0.01)
+
+    clock.now += 0.11
+    assert room.wanted(0, 1, 0.12) == 0
+
+    assert room.wanted(0, 0, 0.0) == 1
+
+
+@pytest.mark.parametrize("cap", ["bulk", "queue_limit"])
+def test_the_old_caps_hold_when_they_are_set(clock: Clock, q_cluster: Configure, cap: str) -> None:
+    q_cluster(**{cap: 5})
+
+    assert max(fill(Room(Memory()), clock, 10, 0.01)) == 5
+
+
+def test_what_is_held_counts_for_the_limit_of_the_queue(clock: Clock, q_cluster: Configure) -> None:
+    q_cluster(queue_limit=5)
+    room = Room(Memory())
+    fill(room, clock, 6, 0.01)
+
+    assert room.wanted(0, 3, 0.0) == 2
+    assert room.wanted(0, 9, 0.0) == 0
+
+
+def test_caps_that_are_not_set_cap_nothing(clock: Clock, q_cluster: Configure) -> None:
+    q_cluster(workers=1, queue_limit=None)
+
+    assert max(fill(Room(Memory()), clock, 10, 0.01)) == 200
+
+
+def test_without_renewal_packages_come_one_at_a_time(clock: Clock) -> None:
+    room = Room(Plain())
+
+    assert fill(room, clock, 5, 0.001) == [1, 1, 1, 1, 1]
+    assert room.wanted(0, 1, 0.001) == 0
+    assert room.wanted(1, 1, 0.0) == 0
