@@ -5,7 +5,7 @@ from django.core import checks
 from django.core.signals import setting_changed
 from django.utils.functional import lazy
 
-from django_q.checks import check_settings
+from django_q.checks import check_journal, check_settings
 from django_q.conf import Conf
 
 
@@ -22,4 +22,5 @@ class DjangoQConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks."""
         checks.register(check_settings)
+        checks.register(check_journal, checks.Tags.database)
         setting_changed.connect(Conf.reset, dispatch_uid="django_q.conf")

@@ -4,12 +4,13 @@ import dataclasses
 import difflib
 import importlib.metadata
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.conf import settings as django_settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Error, Info, Warning
 from django.db import connections
+from django.utils.module_loading import import_string
 
 from django_q.conf import Settings, effective_settings, wrong_values
 from django_q.exceptions import ConfigurationError
@@ -38,7 +39,32 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> Sequence[CheckMess
     messages += _cache_alias(raw)
     messages += _heartbeat_cache(raw)
     messages += _database_broker(raw)
+    messages += _own_broker(raw)
     return messages
+
+
+def check_journal(
+    app_configs: Any = None, databases: Collection[str] | None = None, **kwargs: Any
+) -> Sequence[CheckMessage]:
+    """Recommend WAL for a SQLite broker: nine times as many tasks, and readers do not block."""
+    try:
+        alias = effective_settings().get("orm")
+    except ConfigurationError:
+        return []
+    if alias is None or alias not in (databases or ()) or connections[alias].vendor != "sqlite":
+        return []
+    with connections[alias].cursor() as cursor:
+        mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
+    if mode in ("wal", "memory"):
+        return []
+    return [
+        Info(
+            f"The queue is in the SQLite database {alias!r} with the journal {mode!r}.",
+            "WAL is much faster and lets readers go on: add "
+            '"OPTIONS": {"init_command": "PRAGMA journal_mode=WAL;"} to the database.',
+            id="django_q.I009",
+        )
+    ]
 
 
 def _unknown_keys(raw: dict[str, Any]) -> list[CheckMessage]:
@@ -47,7 +73,7 @@ def _unknown_keys(raw: dict[str, Any]) -> list[CheckMessage]:
     for key in raw:
         if key in known:
             continue
-        close = difflib.get_close_matches(str(key).lower(), known, n=1)
+        close = difflib.get_close_matches(str(key).lower(), known, n=1, cutoff=0.7)
         hint = f'Did you mean "{close[0]}"?' if close else "See the table in docs/configure."
         messages.append(
             Warning(f"Q_CLUSTER has no setting {key!r}; it is ignored.", hint, id="django_q.W002")
@@ -102,6 +128,29 @@ def _database_broker(raw: dict[str, Any]) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+def _own_broker(raw: dict[str, Any]) -> list[CheckMessage]:
+    """A broker that cannot renew needs a time limit below its `retry`."""
+    path = raw.get("broker_class")
+    try:
+        broker = import_string(path) if path else None
+    except ImportError as error:
+        problem = f'Q_CLUSTER["broker_class"] is {path!r}, which cannot be imported: {error}'
+        return [Error(problem, "Give the dotted path of a Broker.", id="django_q.E010")]
+    if broker is None or not getattr(broker, "has_receipts", False):
+        return []
+    timeout, retry = raw.get("timeout"), raw.get("retry", 60)
+    if getattr(broker, "can_renew", False) or (timeout and timeout < retry):
+        return []
+    return [
+        Warning(
+            f'The broker {path} cannot renew leases, and Q_CLUSTER["timeout"] is {timeout!r}, '
+            f'not below "retry" ({retry} s): a task that runs longer would run twice.',
+            f"Set timeout below {retry}, or retry above the longest task.",
+            id="django_q.W011",
+        )
+    ]
 
 
 def _own_package() -> list[CheckMessage]:

@@ -7,15 +7,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from django_q import humanhash
-from django_q.brokers import Broker
+from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
 from django_q.enqueue import async_tasks, run_in_place, send, take_options
 from django_q.followers import first_link
+from django_q.iterations import collector
 from django_q.models import Task
-from django_q.package import build_package, function_path, seal_package
+from django_q.package import seal_package
 from django_q.results import gatherings, lookup
+from django_q.signing import SignedPackage
 
-_GATHER = "django_q.results.gatherings.gather"
 #: Options of an iteration that belong to the task which collects, not to its parts.
 _OF_THE_WHOLE = ("hook", "group", "cached", "save", "task_name")
 
@@ -33,10 +34,11 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
     queue = options.get("cluster") or (broker.list_key if broker else Conf.CLUSTER_NAME)
     is_sync = options.get("sync", Conf.SYNC)
     name, iter_id = humanhash.uuid()
-    package = build_package(_GATHER, (iter_id,), {}, {"task_name": name} | options | whole)
-    package["id"] = iter_id
-    package["derived"] = True
-    package["shown_as"] = function_path(func)
+    if Conf.LEGACY == "write" and not is_sync and (elements := list(args_iter)):
+        parts = _parts_of_django_q(iter_id, elements, whole, broker or shared_broker(queue))
+        async_tasks(func, elements, broker=broker, **kwargs, **options, **parts)
+        return iter_id
+    package = collector(iter_id, func, {"task_name": name} | options | whole)
     gatherings.begin(iter_id, queue, seal_package(package, queue))
     ids = async_tasks(func, args_iter, gather=iter_id, broker=broker, **kwargs, **options)
     gatherings.close(iter_id, len(ids))
@@ -49,6 +51,20 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
         send([package], broker)
         gatherings.mark_sent([ready.id])
     return iter_id
+
+
+def _parts_of_django_q(
+    iter_id: str, elements: list[Any], whole: dict[str, Any], broker: Broker
+) -> dict[str, Any]:
+    """Give the options by which a cluster of django-q2 knows parts, which ours does too.
+
+    It looks for the arguments of all of them in the cache, under this key.
+    """
+    if broker.cache is not None:
+        arguments = SignedPackage.dumps(elements)
+        broker.cache.set(f"{broker.list_key}:{iter_id}:args", arguments, timeout=None)
+    options = {"group": iter_id, "iter_count": len(elements), "cached": True}
+    return options | ({"iter_cached": whole["cached"]} if whole.get("cached") else {})
 
 
 def async_chain(  # noqa: PLR0913, the signature is Django Q's

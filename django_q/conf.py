@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_q.broker_url import broker_settings
 from django_q.exceptions import ConfigurationError
+from django_q.signposts import signposts
 
 logger = logging.getLogger("django-q")
 
@@ -242,6 +243,10 @@ class _Conf:
     def _settings(self) -> Settings:
         return Settings.from_django()
 
+    @functools.cached_property
+    def _given(self) -> dict[str, Any]:
+        return effective_settings()
+
     def __getattr__(self, attribute: str) -> Any:
         """Give a setting, computed once until the next reset."""
         if attribute.startswith("_"):
@@ -271,8 +276,7 @@ class _Conf:
 
     def is_set(self, key: str) -> bool:
         """Tell whether the project set this key of `Q_CLUSTER` itself; None says nothing."""
-        patched = self.__dict__["_patched"]
-        return patched.get(key.upper(), effective_settings().get(key)) is not None
+        return self.__dict__["_patched"].get(key.upper(), self._given.get(key)) is not None
 
     def reset(self, **kwargs: Any) -> None:
         """Read the settings anew at the next use; what was patched stays. Also a receiver."""
@@ -284,3 +288,6 @@ class _Conf:
 
 
 Conf: Any = _Conf()
+
+if not typing.TYPE_CHECKING:
+    __getattr__ = signposts(__name__)

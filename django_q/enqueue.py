@@ -25,6 +25,8 @@ OPTIONS = (
     "ack_failure",
     "chain",
     "gather",
+    "iter_count",
+    "iter_cached",
     "broker",
     "timeout",
     "cluster",
@@ -111,7 +113,7 @@ def run_in_place(package: TaskPackage) -> None:
     announce_executed(outcome, no_limit)
     outcome, prepared = prepare(outcome)
     record([prepared], make_stores())
-    announce(outcome, no_limit)
+    announce(outcome, prepared, no_limit)
     if outcome.error is not None and not package.get("chain_goes_on"):
         raise outcome.error
     for target, payload in prepared.followers:
@@ -131,12 +133,16 @@ def take_options(kwargs: dict[str, Any]) -> dict[str, Any]:
     inner = kwargs.pop("q_options", None) or {}
     if not isinstance(inner, Mapping):
         raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
-    unknown = set(inner) - set(OPTIONS)
-    if unknown:
-        raise PackageError(
-            f"q_options has the unknown option {min(unknown, key=str)!r}. "
-            f"The options are: {', '.join(OPTIONS)}."
-        )
+    inner = dict(inner)
+    if "broker_name" in inner:  # Django Q's older word
+        inner.setdefault("cluster", inner.pop("broker_name"))
+    if kwargs.get("task_name") is not None:  # the one keyword that wins over q_options
+        inner.pop("task_name", None)
+    for key in sorted(set(inner) - set(OPTIONS), key=str):
+        # Django Q passed over them; a project that upgrades must not stop at one.
+        text = "q_options has the unknown option %r, which does nothing. The options are: %s"
+        logger.warning(text, key, ", ".join(OPTIONS))
+        del inner[key]
     options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs}
     options |= inner
     # A worker of another project's settings shall do as this one says.

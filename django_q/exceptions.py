@@ -7,10 +7,14 @@ DjangoQError
 │   └── PayloadTooLarge   more bytes than the broker or the settings allow
 ├── ResultsUnavailable    the database or cache of the results cannot be reached
 ├── PackageError          a task cannot be packed; nothing was sent
-└── PackageRejected       a package cannot be opened; it is kept, never run
+├── PackageRejected       a package cannot be opened; it is kept, never run
+├── TaskFailed            the result that was asked for is a failure
+└── TaskNotDone           the result that was asked for is not there yet
 
 TimeoutException stands apart: it is raised inside a task at its soft limit.
 """
+
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -45,6 +49,22 @@ class PackageError(DjangoQError):
 
 class PackageRejected(DjangoQError):
     """A package cannot be opened: foreign, damaged, too large or too old. It never runs."""
+
+
+class TaskFailed(DjangoQError):
+    """The task whose result was asked for has failed; the text is its error with the traceback."""
+
+    def __init__(self, task: Any) -> None:
+        super().__init__(task)
+        #: The Task, with all that is known of it.
+        self.task = task
+
+    def __str__(self) -> str:
+        return str(self.task.result)
+
+
+class TaskNotDone(DjangoQError):
+    """The task whose result was asked for has not ended yet, or its result was not kept."""
 
 
 class TimeoutException(SystemExit):

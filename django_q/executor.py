@@ -22,6 +22,10 @@ from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.exceptions import PackageError, TimeoutException
 from django_q.package import LONGEST_TIME, Outcome, TaskPackage, function_path
+from django_q.reporters import error_reporter
+
+#: Seconds the error reporters may take: one that sends over a slow network, not one that hangs.
+_REPORT_TIME = 10.0
 
 
 class SoftLimit:
@@ -80,15 +84,36 @@ def time_limit(package: TaskPackage) -> float | None:
 def execute(package: TaskPackage, soft_limit: SoftLimit) -> Outcome:
     """Run a package to its outcome. Raises nothing: what the task raises is a failure."""
     started = timezone.now()
-    limit = time_limit(package)
     try:
-        func = find_function(package["func"])
-        with soft_limit.within(limit, "The task"):
-            send_signal(signals.pre_execute, func=func, task=package)
-            result = _call(func, package["args"], package["kwargs"])
+        result = _run(package, soft_limit)
     except BaseException as error:  # whatever a task raises, SystemExit too, only fails the task
-        return Outcome(package, False, error_text(error), started, timezone.now(), error)
+        outcome = Outcome(package, False, error_text(error), started, timezone.now(), error)
+        _report(package, soft_limit)
+        return outcome
     return Outcome(package, True, result, started, timezone.now())
+
+
+def _run(task: TaskPackage, soft_limit: SoftLimit) -> Any:
+    # The package is called `task` here for django-q-sentry: it goes through the frames of an error
+    # and tells of the task that it finds under that name.
+    func = find_function(task["func"])
+    with soft_limit.within(time_limit(task), "The task"):
+        send_signal(signals.pre_execute, func=func, task=task)
+        result = func(*task["args"], **task["kwargs"])
+        return asyncio.run(result) if inspect.iscoroutine(result) else result
+
+
+def _report(package: TaskPackage, soft_limit: SoftLimit) -> None:
+    """Tell the error reporters of the error that is being handled."""
+    if not error_reporter:
+        return
+    # A task that used up its time has only `grace` left until the worker is killed.
+    limit = _REPORT_TIME if time_limit(package) is None else min(_REPORT_TIME, Conf.GRACE / 2)
+    try:
+        with soft_limit.within(limit, "The error reporter"):
+            error_reporter.report()
+    except BaseException:  # code of a package that somebody installed
+        logger.exception("The error of %s [%s] cannot be reported", package["name"], package["id"])
 
 
 def announce_executed(outcome: Outcome, soft_limit: SoftLimit) -> None:
@@ -119,11 +144,11 @@ def guarded(soft_limit: SoftLimit, package: TaskPackage, what: str) -> Iterator[
         logger.exception("%s of %s [%s] raised", what, package["name"], package["id"])
 
 
-def send_signal(sent: Signal, **arguments: Any) -> None:
+def send_signal(sent: Signal, sender: Any = "django_q", **arguments: Any) -> None:
     """Send a signal; a receiver that raises is logged and hurts nothing."""
     if not sent.receivers:
         return
-    for receiver, answer in sent.send_robust(sender="django_q", **arguments):
+    for receiver, answer in sent.send_robust(sender=sender, **arguments):
         if isinstance(answer, Exception):
             name = function_path(receiver)
             logger.error("The signal receiver %s raised", name, exc_info=answer)
@@ -160,13 +185,6 @@ def _import_path(path: str) -> Any:
         raise
 
 
-def _call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    result = func(*args, **kwargs)
-    if inspect.iscoroutine(result):
-        return asyncio.run(result)
-    return result
-
-
 def error_text(error: BaseException) -> str:
     """Give `"<error> : <traceback>"`, the result of a failed task, without our own frames."""
     message = _message(error)
@@ -176,14 +194,14 @@ def error_text(error: BaseException) -> str:
             frames = frames.tb_next
         lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
         return f"{message} : {''.join(lines)}"
-    except Exception as failure:  # formatting runs the error's own __str__
+    except BaseException as failure:  # formatting runs the error's own __str__
         return f"{message} : its traceback cannot be shown ({type(failure).__name__})"
 
 
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # a failing __str__ must not hide which error it was
+    except BaseException:  # a failing __str__ must not hide which error it was
         return type(error).__name__
 
 

@@ -53,6 +53,8 @@ def first_link(chain: list[Any], options: Any, task_id: str | None = None) -> Ta
     kwargs = dict(kwargs)
     inherited = {key: options[key] for key in _INHERITED if options.get(key) is not None}
     inner = kwargs.pop("q_options", None) or {}
+    if Conf.LEGACY == "write":  # a cluster of django-q2 asks each link for them
+        inherited = {"cached": False, "sync": False} | inherited
     package = build_package(func, args, kwargs, inherited | inner | {"chain": list(chain[1:])})
     if task_id is not None:
         package["id"] = task_id

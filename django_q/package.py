@@ -55,9 +55,10 @@ class TaskPackage(TypedDict, total=False):
     gather: tuple[str, int]  # ours: the gathering this is a part of, and its place there
     derived: bool  # ours: it follows from another task, so it may have been sent twice
     shown_as: str  # ours: the function that results name instead
-    iter_count: int
-    iter_cached: bool | int
+    iter_count: int  # of a part of django-q2's: how many there are
+    iter_cached: bool | int  # of such a part: whether the list of results goes to the cache
     # Added by the worker:
+    ack_id: Any  # the receipt
     result: Any
     success: bool
     stopped: datetime
@@ -132,14 +133,14 @@ def open_package(payload: str, queue: str) -> TaskPackage:
         package = _unseal(payload, queue)
     except signing.BadSignature as error:
         raise PackageRejected(
-            f"The package's signature does not match ({error}): it was sealed with another "
-            "SECRET_KEY, project name or queue, or it was changed on its way."
+            f"The package's signature does not match ({_printable(error)}): it was sealed with "
+            "another SECRET_KEY, project name or queue, or it was changed on its way."
         ) from error
     except PackageRejected:
         raise
     except Exception as error:  # unpickling runs any code
         raise PackageRejected(
-            f"The package cannot be read: {type(error).__name__}: {error}. "
+            f"The package cannot be read: {type(error).__name__}: {_printable(error)}. "
             "Was a class or module that it needs moved or removed?"
         ) from error
     return _check_opened(package)
@@ -258,6 +259,11 @@ def _why_unsealable(package: TaskPackage, error: Exception) -> str:
             what = f"{name} ({type(value).__name__} {_short(value)})"
             return f"{function_path(package['func'])}: {what} cannot be pickled: {cause}"
     return f"{function_path(package['func'])}: the task cannot be packed: {error}"
+
+
+def _printable(error: Exception) -> str:
+    """Give the text of an error as every database stores it: it may quote the foreign package."""
+    return str(error)[:200].encode("unicode_escape").decode()
 
 
 def _short(value: Any) -> str:

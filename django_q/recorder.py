@@ -7,6 +7,9 @@ it can be written by the clerk, or by the housekeeper after the worker was kille
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from django.db import router
+from django.db.models.signals import post_save
+
 from django_q import signals
 from django_q.brokers import Lease
 from django_q.conf import Conf, logger
@@ -19,6 +22,7 @@ from django_q.executor import (
     send_signal,
 )
 from django_q.followers import followers
+from django_q.iterations import is_part, part_of
 from django_q.models import Task
 from django_q.package import Outcome, TaskPackage
 from django_q.results.base import Row, encode_row
@@ -69,35 +73,55 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
     """
     outcome, row = _storable(outcome)
     package = outcome.package
-    # A project without a cache keeps everything in the database.
-    cached = package.get("cached", Conf.CACHED) if Conf.CACHE else False
+    # A project without a cache keeps everything in the database, where parts are kept as well.
+    cached = package.get("cached", Conf.CACHED) if Conf.CACHE and not is_part(package) else False
+    to_database = not cached and _is_kept(package, outcome.success)
     has_listener = package.get("hook") is not None or bool(signals.post_execute.receivers)
     is_known = lease is not None and lease.deliveries > 1
     is_done = _is_done(outcome, lease.deliveries if lease else 1)
     return outcome, Record(
         row=row,
         receipt=None if lease is None else lease.receipt,
-        to_database=not cached and _is_kept(package, outcome.success),
+        to_database=to_database,
         to_cache=_cache_time(cached),
         acknowledge=is_done,
         # Of a task that comes back only the last run counts.
-        followers=_followers(outcome) if is_done else (),
-        part=_part(package, row) if is_done else None,
-        is_awaited=has_listener,
+        followers=what_follows(outcome) if is_done else (),
+        part=part_of(package, row) if is_done else None,
+        is_awaited=has_listener or (to_database and post_save.has_listeners(Task)),
         ledger_key=lease.key if is_known and lease is not None else None,
     )
 
 
-def announce(outcome: Outcome, soft_limit: SoftLimit) -> None:
-    """Call the hook and send `post_execute`, once, after the outcome was settled. User code."""
+def announce(outcome: Outcome, record: Record, soft_limit: SoftLimit) -> None:
+    """Tell of an outcome, once, after it was settled. User code.
+
+    To `post_save` of the row (which was not written through the model), hook, `post_execute`.
+    """
     package = outcome.package
     hook = package.get("hook")
+    if record.to_database and post_save.has_listeners(Task):
+        with guarded(soft_limit, package, "post_save"):
+            values = {"created": True, "raw": False, "update_fields": None}
+            using = router.db_for_write(Task)
+            send_signal(post_save, Task, instance=as_task(outcome), using=using, **values)
     if hook is not None:
         with guarded(soft_limit, package, "The hook"):
             find_function(hook)(as_task(outcome))
     if signals.post_execute.receivers:
         with guarded(soft_limit, package, "post_execute"):
-            send_signal(signals.post_execute, task=finished_package(outcome))
+            finished: Any = finished_package(outcome)
+            finished.pop("ack_id", None)
+            send_signal(signals.post_execute, task=finished)
+
+
+def call_hook(sender: Any, instance: Task, **kwargs: Any) -> None:
+    """Call the hook of a task, as Django Q's receiver of `post_save` did. Nobody calls it here."""
+    if instance.hook:
+        try:
+            find_function(instance.hook)(instance)
+        except Exception:  # user code
+            logger.exception("The hook of %s [%s] raised", instance.name, instance.id)
 
 
 def as_task(outcome: Outcome) -> Task:
@@ -110,7 +134,8 @@ def as_task(outcome: Outcome) -> Task:
     return task
 
 
-def _followers(outcome: Outcome) -> tuple[tuple[str, str], ...]:
+def what_follows(outcome: Outcome) -> tuple[tuple[str, str], ...]:
+    """Give the packages that follow an outcome, sealed; none when they cannot be. User code."""
     try:
         return followers(outcome)
     except BaseException:  # a link that no producer checked, or whose pickling runs any code
@@ -118,11 +143,6 @@ def _followers(outcome: Outcome) -> tuple[tuple[str, str], ...]:
         text = "What follows %s [%s] cannot be packed, so its chain ends"
         logger.exception(text, package["name"], package["id"])
         return ()
-
-
-def _part(package: TaskPackage, row: Row) -> Part | None:
-    place = package.get("gather")
-    return Part(place[0], place[1], row.success, row.result) if place else None
 
 
 def record(
@@ -186,7 +206,7 @@ def _is_kept(package: TaskPackage, success: bool) -> bool:
     if not success:
         return True
     kept = package.get("save")
-    if kept is None and package.get("gather"):
+    if kept is None and is_part(package):
         return False  # it is kept as a part
     return Conf.SAVE_LIMIT >= 0 if kept is None else bool(kept)
 

@@ -26,6 +26,9 @@ CRON_NAMES = {
     "@hourly": "0 * * * *",
 }
 
+#: Missed due times that are made up for at most: a week of a schedule for every minute.
+MOST_MISSED = 10_000
+
 
 class Cadence(NamedTuple):
     """The distance between two due times, in one of three measures; the other two are 0.
@@ -59,6 +62,25 @@ def advance(
     return _due(cadence, start, _index(cadence, start, latest, zone) + 1, zone)
 
 
+def shorten(
+    cadence: Cadence,
+    due: datetime,
+    now: datetime,
+    anchor: datetime | None = None,
+    zone: tzinfo | None = None,
+) -> datetime:
+    """Give `due`, or the later due time from which on only `MOST_MISSED` lie until `now`."""
+    due = due.astimezone(UTC) if due.tzinfo else due
+    if cadence.seconds:
+        step = timedelta(seconds=cadence.seconds)
+        return due + max(0, (now - due) // step + 1 - MOST_MISSED) * step
+    start = anchored(cadence, due, anchor, zone)
+    first, last = _index(cadence, start, due, zone), _index(cadence, start, now, zone)
+    if last - first < MOST_MISSED:
+        return due
+    return _due(cadence, start, last + 1 - MOST_MISSED, zone)
+
+
 def anchored(
     cadence: Cadence, moment: datetime, anchor: datetime | None, zone: tzinfo | None = None
 ) -> datetime:
@@ -76,7 +98,7 @@ def advance_cron(expression: str, after: datetime, zone: tzinfo | None = None) -
     Raises ValueError for an expression that is wrong or never matches.
     """
     start = after.astimezone(zone) if after.tzinfo else after
-    for found in _cron_moments(CRON_NAMES.get(expression.strip().lower(), expression), start):
+    for found in _cron_moments(expression, start):
         # In UTC: moments of one zone are compared by the clock, which shows one hour twice.
         moment = found.astimezone(UTC) if found.tzinfo else found
         if moment > after:
@@ -84,10 +106,28 @@ def advance_cron(expression: str, after: datetime, zone: tzinfo | None = None) -
     raise ValueError(f"The cron expression {expression!r} never matches.")
 
 
-def _cron_moments(expression: str, start: datetime) -> Iterator[datetime]:
-    fields = expression.split()
+def explain_cron(expression: str) -> str:
+    """Tell in English words when a cron expression is due; nothing for one of croniter's own."""
     try:
-        return CronSim(" ".join([*fields[5:], *fields[:5]]), start)
+        return CronSim(_in_order(expression), datetime(2000, 1, 1)).explain()
+    except (CronSimError, AssertionError, TypeError):
+        return ""
+
+
+def has_cron_seconds(expression: str) -> bool:
+    """Tell whether a cron expression names seconds, and so may be due more than once a minute."""
+    return len(expression.split()) > 5
+
+
+def _in_order(expression: str) -> str:
+    """Give the expression as cronsim reads it: no name, and the seconds first."""
+    fields = CRON_NAMES.get(expression.strip().lower(), expression).split()
+    return " ".join([*fields[5:], *fields[:5]])
+
+
+def _cron_moments(expression: str, start: datetime) -> Iterator[datetime]:
+    try:
+        return CronSim(_in_order(expression), start)
     # The other two: cronsim lets them out for a step behind "5L" or "5#2".
     except (CronSimError, AssertionError, TypeError) as error:
         if croniter is None:

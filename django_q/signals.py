@@ -3,7 +3,11 @@
 A receiver that raises is logged and changes nothing for the task.
 """
 
+from typing import TYPE_CHECKING
+
 from django.dispatch import Signal
+
+from django_q.signposts import signposts
 
 #: Before a package is sealed, in the producer. Arguments: `task` (the package, may be changed).
 pre_enqueue = Signal()
@@ -19,3 +23,6 @@ post_execute_in_worker = Signal()
 
 #: After the result was saved, in the worker. Arguments: `task`.
 post_execute = Signal()
+
+if not TYPE_CHECKING:
+    __getattr__ = signposts(__name__)

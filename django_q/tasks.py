@@ -22,10 +22,12 @@ from django_q.results.lookup import (
     result_cached,
     result_group,
     result_group_cached,
+    result_or_raise,
 )
 from django_q.signing import SignedPackage
 
 __all__ = [
+    "Async",
     "AsyncTask",
     "Chain",
     "Conf",
@@ -52,8 +54,12 @@ __all__ = [
     "result_cached",
     "result_group",
     "result_group_cached",
+    "result_or_raise",
     "uuid",
 ]
+
+#: The name it had in Django Q 0.7.
+Async = AsyncTask
 
 
 def queue_size(broker: Broker | None = None) -> int:

@@ -15,7 +15,7 @@ from django.db import connections
 from django.test import override_settings
 
 from tests.processes import ClusterProcess
-from tests.servers import MariaDB, MissingServer, Postgres, Server, Valkey
+from tests.servers import MariaDB, Ministack, MissingServer, Moto, Postgres, Server, Valkey
 from tests.site import databases
 
 _CLUSTERS = pytest.StashKey[list[ClusterProcess]]()
@@ -79,6 +79,18 @@ def postgres() -> Iterator[Server]:
 def mariadb() -> Iterator[Server]:
     """The session's MariaDB."""
     yield from _serve(MariaDB())
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Server]:
+    """The session's Amazon SQS that is exact about limits."""
+    yield from _serve(Moto())
+
+
+@pytest.fixture(scope="session")
+def ministack() -> Iterator[Server]:
+    """The session's Amazon SQS that is quick."""
+    yield from _serve(Ministack())
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import graphlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,25 +20,25 @@ PACKAGE = ROOT / "django_q"
 #: single modules) do not know each other. The scoreboard lies below its
 #: package: it is plain memory.
 FLOORS = (
+    ("signposts",),
     ("exceptions", "signals", "humanhash", "recurrence", "cluster.journal"),
     ("broker_url", "cluster.scoreboard"),
     ("conf",),
-    ("signing", "checks"),
-    ("package", "apps"),
+    ("signing", "checks", "reporters"),
+    ("package", "apps", "schedule_arguments"),
     ("models", "executor"),
-    ("brokers", "results", "migrations", "followers"),
+    ("brokers", "results", "migrations", "followers", "punctuality"),
+    ("iterations",),
     ("recorder", "status"),
     ("enqueue", "outbox", "monitor"),
-    ("scheduler", "composition", "deferred", "testing"),
+    ("schedule_package", "schedule_rows"),
+    ("scheduler", "planning", "composition", "deferred", "testing"),
     ("cluster", "tasks"),
     ("management", "admin", "backend"),
 )
 #: Modules that only hand names on, for those who know Django Q's paths. They stand on the roof:
 #: nobody inside imports them.
-SIGNPOSTS: tuple[str, ...] = ()
-#: Functions of this module may import from the floor it stands on: a spawned child imports it
-#: before Django is set up, so it must not load its own package when it is imported.
-LAZY = "django_q.cluster"
+SIGNPOSTS: tuple[str, ...] = ("core_signing", "monitor_terminal")
 
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 40
@@ -71,19 +70,6 @@ def _is_package(module: str) -> bool:
     return (ROOT / module.replace(".", "/") / "__init__.py").exists()
 
 
-def _nodes(module: str) -> Iterator[ast.AST]:
-    """All nodes, but for the one lazy module only those outside functions."""
-    if module != LAZY:
-        yield from ast.walk(_sources()[module])
-        return
-    waiting: list[ast.AST] = [_sources()[module]]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            waiting.extend(ast.iter_child_nodes(node))
-
-
 def _base(module: str, node: ast.ImportFrom) -> str:
     """The absolute name behind `from ... import`."""
     if not node.level:
@@ -96,7 +82,7 @@ def _base(module: str, node: ast.ImportFrom) -> str:
 def _imports(module: str) -> set[str]:
     """Names of all that the module imports, wherever in it the import stands."""
     found: set[str] = set()
-    for node in _nodes(module):
+    for node in ast.walk(_sources()[module]):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -190,14 +176,13 @@ def test_there_is_no_import_circle() -> None:
 def test_imports_stand_at_the_top() -> None:
     wrong = []
     for module, tree in _sources().items():
-        if module != LAZY:
-            wrong += [
-                f"{module}:{node.lineno}"
-                for function in ast.walk(tree)
-                if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-                for node in ast.walk(function)
-                if isinstance(node, ast.Import | ast.ImportFrom)
-            ]
+        wrong += [
+            f"{module}:{node.lineno}"
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+            for node in ast.walk(function)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
 
     assert not wrong, "imports inside functions: " + ", ".join(wrong)
 

@@ -240,7 +240,8 @@ def _as_leases(delivered: Any) -> list[Lease]:
 
 def _texts(receipt: Any, payload: Any) -> tuple[str | None, str]:
     # Old brokers hand on what their client gave them: bytes, integers, None.
-    text = payload.decode() if isinstance(payload, bytes) else str(payload)
+    is_bytes = isinstance(payload, bytes)
+    text = payload.decode(errors="backslashreplace") if is_bytes else str(payload)
     return receipt, text
 
 

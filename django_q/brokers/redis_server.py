@@ -190,8 +190,12 @@ def is_cluster(connection: Any) -> bool:
 
 
 def text(value: bytes | str) -> str:
-    """Bring a reply into text; a project's own client may have decoded it already."""
-    return value.decode() if isinstance(value, bytes) else value
+    """Bring a reply into text; a project's own client may have decoded it already.
+
+    Bytes that are no UTF-8 are shown by their escapes: a package that has them is rejected when
+    it is opened, which must not happen to the whole batch here.
+    """
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 
 def _code_of(error: Exception) -> str:

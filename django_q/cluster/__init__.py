@@ -4,14 +4,8 @@ The names are found when they are used, so that a spawned child can import its e
 is set up.
 """
 
-from typing import Any
+from django_q.signposts import signposts
 
-__all__ = ["Cluster", "Sentinel"]
+__all__ = ["Cluster", "Sentinel", "set_cpu_affinity"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from django_q.cluster import cluster
-
-        return getattr(cluster, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = signposts(__name__)

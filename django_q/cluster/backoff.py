@@ -22,6 +22,11 @@ class Backoff:
         return time.monotonic() < self._until
 
     @property
+    def is_failing(self) -> bool:
+        """The last try failed."""
+        return self._pause > 0
+
+    @property
     def left(self) -> float:
         """Seconds until the next try."""
         return max(0.0, self._until - time.monotonic())
@@ -35,6 +40,6 @@ class Backoff:
 
     def succeed(self) -> bool:
         """Note a try that worked; True when tries had failed before it."""
-        was_failing = self._pause > 0
+        was_failing = self.is_failing
         self._pause = self._until = 0.0
         return was_failing

@@ -12,6 +12,7 @@ from django_q.cluster.clerk import EXIT_CLERK_FAILED
 from django_q.cluster.scoreboard import Cause, Mark, Obituary, Phase, Slot
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
+from django_q.exceptions import BrokerError, ResultsUnavailable
 from django_q.recorder import Record, Stores, record
 from django_q.results import ledger
 from django_q.results.base import Row, encode_value
@@ -27,13 +28,11 @@ class Burial:
 
     def bury(self, slot: Slot, obituary: Obituary) -> None:
         """Settle, charge and give back. Raises BrokerError or ResultsUnavailable, to try again."""
-        finished = _finished(slot)
-        if finished:
-            self._settlement.settle(finished)
-        settled = {done.receipt for done in finished}
+        finished = self._settle(_finished(slot))
+        settled = {done.receipt for done in finished if done.receipt is not None}
         mark = slot.read_mark()
-        if mark is not None and (mark.receipt is None or mark.receipt not in settled):
-            self._judge(mark, obituary)
+        if mark is not None and not _is_among(finished, mark):
+            self._judge(slot, mark, obituary)
         holdings = slot.read_holdings()
         if holdings is not None:
             running = mark.receipt if mark is not None else None
@@ -41,6 +40,21 @@ class Burial:
                 [r for r in holdings.receipts if r not in settled and r != running],
                 holdings.holder,
             )
+
+    def _settle(self, finished: list[Record]) -> list[Record]:
+        """Settle in one go, or else each by itself; gives those that are settled."""
+        if not finished:
+            return []
+        try:
+            self._settlement.settle(finished)
+            return finished
+        except (BrokerError, ResultsUnavailable):
+            raise
+        except Exception:  # a broker of one's own raises what its client raises
+            logger.exception("Outcomes of a dead worker cannot be settled")
+        if len(finished) == 1:
+            return []  # its package goes back, so that others are not held up here
+        return [done for record in finished for done in self._settle([record])]
 
     def unsettled_receipts(self, slot: Slot) -> list[str]:
         """Give the receipts of outcomes that stand in a slot's journal."""
@@ -52,19 +66,22 @@ class Burial:
         # Leases whose reply the dead worker had not written down yet.
         self._broker.release_holder(holder)
 
-    def _judge(self, mark: Mark, obituary: Obituary) -> None:
+    def _judge(self, slot: Slot, mark: Mark, obituary: Obituary) -> None:
         """Charge the death to what ran, and let it come back; the ledger decides what then."""
-        reason = obituary.how
-        if mark.phase in (Phase.OPENING, Phase.RUNNING):
-            if obituary.cause is Cause.HARD_LIMIT:
-                self._condemn(mark)
-            elif obituary.cause is Cause.NONE and obituary.status != EXIT_CLERK_FAILED:
-                self._charge(mark, reason)
+        is_started = mark.phase in (Phase.OPENING, Phase.RUNNING)
+        if is_started and obituary.cause is Cause.HARD_LIMIT:
+            self._condemn(mark)
+        elif is_started and obituary.cause is Cause.NONE:
+            # Once, should the rest have to be tried again.
+            if slot.get("charge") != obituary.pid and obituary.status != EXIT_CLERK_FAILED:
+                self._charge(mark, obituary.how)
+                slot.set("charge", obituary.pid)
         if mark.receipt is None:
             self._record_loss(mark, obituary)
         elif self._broker.can_release:
-            is_counted = obituary.cause is not Cause.SHUTDOWN
-            self._broker.release([mark.receipt], counted=is_counted)
+            # What may be recorded already must be looked up when it comes back.
+            is_forgotten = obituary.cause is Cause.SHUTDOWN and is_started
+            self._broker.release([mark.receipt], counted=not is_forgotten)
 
     def _charge(self, mark: Mark, reason: str) -> None:
         if mark.receipt is None:
@@ -111,3 +128,10 @@ class Burial:
 def _finished(slot: Slot) -> list[Record]:
     """Give the outcomes that the dead worker had not settled, or perhaps just had."""
     return [pickle.loads(data) for data in slot.journal.read()]
+
+
+def _is_among(finished: list[Record], mark: Mark) -> bool:
+    """Tell whether what was marked is one of the outcomes."""
+    if mark.receipt is not None:
+        return any(done.receipt == mark.receipt for done in finished)
+    return any(done.row is not None and done.row.id == mark.task_id for done in finished)

@@ -43,6 +43,7 @@ class Boot(NamedTuple):
     slot: int
     cluster_id: str
     cluster_name: str
+    queue: str
     #: When the cluster began, as a Unix time; and its supervisor.
     began: float
     supervisor: int
@@ -67,6 +68,15 @@ def run_child(boot: Boot, keep_alive: multiprocessing.connection.Connection | No
         sys.stderr.flush()
         os._exit(EXIT_BOOT_FAILED)
     run()
+
+
+def run_beside(cluster_id: str, queue: str) -> None:
+    """Run a whole cluster in this process, which `Cluster.start` has started for it."""
+    if not apps.ready:
+        django.setup()
+    brokers = importlib.import_module("django_q.brokers")
+    cluster = importlib.import_module("django_q.cluster.cluster")
+    sys.exit(cluster.Cluster(brokers.get_broker(queue), cluster_id).run())
 
 
 def _leave_the_supervisor(keep_alive: multiprocessing.connection.Connection | None) -> None:

@@ -7,6 +7,9 @@ Beside it the main thread takes leases from `inbox` and hands over outcomes. Dut
 3. renew leases at a third of their time;
 4. give back what waits behind a slow task, and all of it when the cluster stops;
 5. lease more while there is room, blocking only when the main thread is idle.
+
+What a server does not take now is kept, renewed and tried again, until the supervisor's patience
+ends.
 """
 
 import collections
@@ -18,13 +21,12 @@ import threading
 import time
 
 from django_q.brokers import Broker, Lease
-from django_q.cluster.backoff import Backoff
 from django_q.cluster.outbox import Finished, Outbox
+from django_q.cluster.patience import Patience
 from django_q.cluster.room import Room
 from django_q.cluster.scoreboard import Holdings, Scoreboard, Slot
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
-from django_q.exceptions import BrokerError
 from django_q.results.ledger import package_key
 
 #: What waits this long behind one task is given back.
@@ -33,6 +35,8 @@ _LONGEST_WAIT = 1.0
 _EMPTY_PAUSE = 0.02
 #: Longest pause of a round: the beat of the slot, and the look at the supervisor's pipe.
 _LONGEST_PAUSE = 0.25
+#: How long a running task may go on when the supervisor is gone.
+_FAREWELL = 1.0
 #: Exit status of a worker whose clerk failed: a defect of ours (EX_SOFTWARE of sysexits.h).
 EXIT_CLERK_FAILED = 70
 
@@ -54,19 +58,20 @@ class Clerk(threading.Thread):
         self.busy_since = 0.0
         #: The main thread wakes the clerk when it finds no more than so many leases waiting.
         self.low_water = 0
+        #: Nothing is started any more.
+        self.is_stopping = False
         self._broker = broker
         self._board = board
         self._slot = slot
         self._life = life
         self._held: dict[str, Lease] = {}
-        self._returned: collections.deque[tuple[Lease, float]] = collections.deque()
+        self._returned: collections.deque[Lease] = collections.deque()
         self._outbox = Outbox(settlement, slot.journal)
         self._room = Room(broker)
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_woken = False
-        self._is_stopping = False
         self._main_has_left = False
-        self._lease_backoff = Backoff()
+        self._patience = Patience()
         self._next_renewal = time.monotonic() + Conf.RETRY / 3
         self._ask_again = 0.0
 
@@ -84,19 +89,21 @@ class Clerk(threading.Thread):
             self._wake.put(None)
 
     def stop(self) -> None:
-        """Lease no more and give back what waits. Safe in a signal handler."""
-        self._is_stopping = True
+        """Lease no more, give back what waits, let the main thread go. Safe in a signal handler."""
+        self.is_stopping = True
+        # SimpleQueue.put is reentrant: the handler may interrupt a get or put of the main thread.
+        self.inbox.put(None)
         self.wake()
 
     def finish(self) -> None:
         """Settle what is left and end the thread; the main thread has left its loop."""
-        self._is_stopping = self._main_has_left = True
+        self.is_stopping = self._main_has_left = True
         self.wake()
         self.join()
 
-    def give_back(self, lease: Lease, delay: float = 0.0) -> None:
+    def give_back(self, lease: Lease) -> None:
         """Give a lease back that the main thread took and did not start."""
-        self._returned.append((lease, delay))
+        self._returned.append(lease)
         self.wake()
 
     # -- the rounds ---------------------------------------------------------------------------
@@ -104,6 +111,8 @@ class Clerk(threading.Thread):
     def run(self) -> None:
         """Go round until the main thread has left. A defect of ours ends the whole worker."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        # The holder's name first: a lease whose reply nobody read can be found by it.
+        self._write_holdings()
         try:
             while not self._round():
                 pass
@@ -118,15 +127,18 @@ class Clerk(threading.Thread):
         self._slot.beat = now
         if self._life.poll():
             self._abandon()
-        if self._board.is_stopping:
-            self._is_stopping = True
-        if self._outbox and (self._is_stopping or self.inbox.empty() or self._outbox.is_due(now)):
+        if self._board.is_stopping and not self.is_stopping:
+            # A task may have made the main thread deaf to its signal.
+            self.stop()
+        if self._outbox and (self.is_stopping or self.inbox.empty() or self._outbox.is_due(now)):
             self._settle()
         self._renew_due(now)
-        self._give_back_returned()
-        if self._is_stopping:
-            self._give_back_waiting()
-            if self._main_has_left and not self._outbox:
+        is_stuck = self.busy_since and now - self.busy_since > _LONGEST_WAIT
+        if is_stuck or self.is_stopping:
+            self._take_back_waiting()
+        self._give_back()
+        if self.is_stopping:
+            if self._main_has_left and not self._outbox and not self._returned:
                 return True
         elif self._lease_more(now):
             return False
@@ -137,8 +149,8 @@ class Clerk(threading.Thread):
         pause = _LONGEST_PAUSE
         if self._outbox:
             pause = min(pause, self._outbox.due_in(now))
-        if self._lease_backoff.is_waiting:
-            pause = min(pause, self._lease_backoff.left)
+        if self._patience.is_waiting:
+            pause = min(pause, self._patience.left)
         elif self._ask_again > now and self.inbox.qsize() <= self.low_water:
             pause = min(pause, self._ask_again - now)
         try:
@@ -155,8 +167,10 @@ class Clerk(threading.Thread):
     def _lease_more(self, now: float) -> bool:
         """Lease what there is room for; True when something came."""
         busy_since, waiting = self.busy_since, self.inbox.qsize()
-        if self._lease_backoff.is_waiting or (busy_since and now < self._ask_again):
+        if self._patience.is_waiting or (busy_since and now < self._ask_again):
             return False
+        if self._outbox.is_full:
+            return False  # nothing can be saved: what waits may find a worker that can
         busy_for = now - busy_since if busy_since else 0.0
         wanted = self._room.wanted(waiting, len(self._held), busy_for)
         if wanted <= 0:
@@ -169,19 +183,15 @@ class Clerk(threading.Thread):
         self.low_water = self._room.low_water
         if not leases:
             self._ask_again = time.monotonic() + _EMPTY_PAUSE
-            return is_idle and not self._lease_backoff.is_waiting
+            return is_idle and not self._patience.is_waiting
         self._take_in(leases)
         return True
 
     def _ask(self, wanted: int, wait: float) -> list[Lease]:
         asked = time.monotonic()
-        try:
-            leases = self._broker.lease(wanted, wait)
-        except BrokerError as error:
-            self._broker_failed(error)
+        leases = self._patience.call(lambda: self._broker.lease(wanted, wait))
+        if leases is None:
             return []
-        if self._lease_backoff.succeed():
-            logger.info("The broker answers again")
         if not leases and wait and time.monotonic() - asked < _EMPTY_PAUSE:
             time.sleep(Conf.POLL)  # a broker of one's own that does not wait
         for lease in leases:
@@ -197,8 +207,10 @@ class Clerk(threading.Thread):
             # What the slot cannot hold would wait for `retry` after a death: it is not kept.
             extra = leases[len(leases) // 2 :]
             leases = leases[: len(leases) // 2]
-            self._give_back(extra)
-            if not leases:
+            for lease in extra:
+                self._held.pop(lease.receipt or "", None)
+            self._returned.extend(extra)
+            if not extra:
                 break
         for lease in leases:
             self.inbox.put(lease)
@@ -210,11 +222,9 @@ class Clerk(threading.Thread):
         if now < self._next_renewal or not self._broker.can_renew or not self._held:
             return
         receipts = list(self._held)
-        try:
-            valid = self._broker.renew(receipts)
-        except BrokerError as error:
+        valid = self._patience.call(lambda: self._broker.renew(receipts))
+        if valid is None:
             self._next_renewal = now + min(1.0, Conf.RETRY / 6)
-            self._broker_failed(error)
             return
         self._next_renewal = now + Conf.RETRY / 3
         for receipt in valid:
@@ -224,16 +234,8 @@ class Clerk(threading.Thread):
 
     # -- giving back --------------------------------------------------------------------------
 
-    def _give_back_returned(self) -> None:
-        while self._returned:
-            lease, delay = self._returned.popleft()
-            self._give_back([lease], delay)
-        now = time.monotonic()
-        if self.busy_since and now - self.busy_since > _LONGEST_WAIT and not self.inbox.empty():
-            self._give_back_waiting()
-
-    def _give_back_waiting(self) -> None:
-        waiting: list[Lease] = []
+    def _take_back_waiting(self) -> None:
+        """Take out of the inbox what has not started; the word to leave stays in."""
         is_ended = False
         while True:
             try:
@@ -243,37 +245,44 @@ class Clerk(threading.Thread):
             if lease is None:
                 is_ended = True
             else:
-                waiting.append(lease)
-        self._give_back(waiting)
+                self._returned.append(lease)
         if is_ended:
             self.inbox.put(None)
 
-    def _give_back(self, leases: list[Lease], delay: float = 0.0) -> None:
-        """Give leases back; what has no receipt is put into the queue anew."""
+    def _give_back(self) -> None:
+        """Give back what was taken back or returned; what has no receipt is put in anew."""
+        if not self._returned or self._patience.is_waiting:
+            return
+        leases = [self._returned.popleft() for _ in range(len(self._returned))]
         receipts = [lease.receipt for lease in leases if lease.receipt is not None]
-        for receipt in receipts:
-            self._held.pop(receipt, None)
         loose = [lease.payload for lease in leases if lease.receipt is None]
-        try:
+
+        def give() -> bool:
             if loose:
                 self._broker.enqueue_many(loose)
             if receipts and self._broker.can_release:
-                self._broker.release(receipts, delay)
-        except BrokerError as error:
-            self._broker_failed(error)
+                self._broker.release(receipts)
+            return True
+
+        if self._patience.call(give) is None:
+            self._returned.extendleft(reversed(leases))
+            return
+        for receipt in receipts:
+            self._held.pop(receipt, None)
 
     def _abandon(self) -> None:
         """Leave: the supervisor is gone. The running task has a second to end by itself."""
         logger.warning("The supervisor is gone; this worker gives its work back and leaves")
-        self._give_back_waiting()
-        limit = time.monotonic() + 1.0
+        self._take_back_waiting()
+        self._give_back()
+        limit = time.monotonic() + _FAREWELL
         while self.busy_since and time.monotonic() < limit:
             time.sleep(0.01)
         if self._outbox:
             self._settle()
-        self._give_back(list(self._held.values()))
+        self._returned.extend(self._held.values())
+        self._give_back()
+        if self.busy_since:
+            # Nobody else is left to end what the task has started.
+            os.killpg(0, signal.SIGKILL)
         os._exit(0)
-
-    def _broker_failed(self, error: BrokerError) -> None:
-        pause = self._lease_backoff.fail()
-        logger.error("%s Next try in %.1f s.", error, pause)

@@ -17,8 +17,9 @@ from django.db import connections
 
 from django_q import humanhash
 from django_q.brokers import Broker, broker_path, get_broker
-from django_q.cluster.child import set_title
-from django_q.cluster.supervisor import Plan, Supervisor
+from django_q.cluster.child import run_beside, set_title
+from django_q.cluster.offspring import Plan
+from django_q.cluster.supervisor import Supervisor
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, BrokerUnavailable, ConfigurationError
 from django_q.status import Stat, Status
@@ -37,9 +38,10 @@ class Cluster:
     `run` is the whole life in this process; `start` and `stop` do the same in a child process.
     """
 
-    def __init__(self, broker: Broker | None = None) -> None:
+    def __init__(self, broker: Broker | None = None, cluster_id: str | None = None) -> None:
+        #: Its queue is the one that is served.
         self.broker = broker or get_broker()
-        self.cluster_id = uuid.uuid4()
+        self.cluster_id = uuid.UUID(cluster_id) if cluster_id else uuid.uuid4()
         self.name = humanhash.humanize(self.cluster_id.hex)
         self.host = socket.gethostname()
         self.pid: int | None = None
@@ -59,6 +61,7 @@ class Cluster:
         plan = Plan(
             str(self.cluster_id),
             self.name,
+            self.broker.list_key,
             workers or Conf.WORKERS,
             Conf.SHUTDOWN_TIMEOUT,
             run_once,
@@ -79,18 +82,26 @@ class Cluster:
     def start(self) -> int:
         """Start the cluster in a process beside this one; gives its pid once it is up."""
         self._stopping = False
+        # A fork must not share them: who closes one would end it for both.
+        self.broker.close()
+        connections.close_all()
         maker: Any = self._context()
-        self.sentinel = maker.Process(target=_run_beside, args=(self,))
+        arguments = (str(self.cluster_id), self.broker.list_key)
+        self.sentinel = maker.Process(target=run_beside, args=arguments)
         self.sentinel.start()
         self.pid = self.sentinel.pid
         limit = time.monotonic() + _START_TIME
-        while not isinstance(self.stat, Stat):
+        while not self._is_seen() and time.monotonic() < limit:
             if not self.sentinel.is_alive():
                 raise RuntimeError("The cluster ended while it started; its log says why.")
-            if time.monotonic() > limit:
-                break
             time.sleep(0.05)
         return int(self.pid or 0)
+
+    def _is_seen(self) -> bool:
+        try:
+            return isinstance(self.stat, Stat)
+        except BrokerError:
+            return False  # a configured server is waited for
 
     def stop(self) -> bool:
         """Stop the cluster that `start` started and wait for it; True when one was running."""
@@ -169,7 +180,3 @@ def configure_logging() -> None:
     logger.addHandler(handler)
     logger.setLevel(Conf.LOG_LEVEL)
     logger.propagate = False
-
-
-def _run_beside(cluster: Cluster) -> None:
-    sys.exit(cluster.run())

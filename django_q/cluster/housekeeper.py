@@ -6,7 +6,8 @@ Duties, each on its own clock, and none stops the others when its server is away
 2. renew for workers that hold the interpreter too long to do it themselves;
 3. keep the heartbeat;
 4. prune results and old ledger rows;
-5. end a cluster that was to run once, when its queue is empty.
+5. end a cluster that was to run once, when its queue is empty;
+6. when the supervisor is gone: see that no worker outlives it, and give back what they had.
 """
 
 import os
@@ -19,7 +20,9 @@ from django_q.cluster.backoff import Backoff
 from django_q.cluster.burial import Burial
 from django_q.cluster.child import Boot
 from django_q.cluster.heartbeat import Heartbeat
-from django_q.cluster.scoreboard import Slot, State
+from django_q.cluster.metrics import forget_process
+from django_q.cluster.offspring import kill_group
+from django_q.cluster.scoreboard import Cause, Obituary, Slot, State
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
@@ -34,8 +37,12 @@ _PRUNE_PERIOD = 5.0
 _LEDGER_PERIOD = 3600.0
 #: Time after which a gathering goes on whose last clerk died between its commit and its call.
 _GATHER_PERIOD = 5.0
+#: Time workers have to leave by themselves when the supervisor is gone.
+_ORPHAN_TIME = 2.0
 #: A worker whose clerk was silent for so long is stuck, however short `retry` is.
 _SILENCE = 1.0
+#: Those of these states hold nothing.
+_NOT_AT_WORK = (State.FREE, State.BOOTING, State.LEFT)
 
 
 class _Duty:
@@ -73,7 +80,7 @@ class Housekeeper:
     def __init__(self, boot: Boot, broker: Broker, settlement: Settlement, stores: Stores) -> None:
         self._boot = boot
         self._broker = broker
-        self._slots = boot.board.slots()[1:]
+        self._slot, *self._slots = boot.board.slots()
         self._burial = Burial(broker, settlement, stores)
         self._heartbeat = Heartbeat(boot, broker, self._slots)
         self._done_at_pruning = -1
@@ -92,23 +99,47 @@ class Housekeeper:
             )
 
     def run(self) -> None:
-        """Do what is due until SIGTERM, or until the supervisor is gone."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        self._boot.board.slot(self._boot.slot).set("state", State.IDLE)
-        while not self._boot.life.poll():
+        """Do what is due until the supervisor says that it is over, or is gone."""
+        # A signal to all processes of the cluster is no reason to leave before the workers.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        slot, board, life = self._slot, self._boot.board, self._boot.life
+        slot.set("state", State.IDLE)
+        is_alone = False
+        while not (is_alone or board.is_over):
+            slot.beat = time.monotonic()
             for duty in self._duties:
                 duty.do_when_due()
-            if signal.sigtimedwait({signal.SIGTERM}, _TICK):
-                break
-        self._bury()
+            is_alone = life.poll(_TICK)
+        if is_alone:
+            self._end_orphans()
         self._heartbeat.end()
 
     def _bury(self) -> None:
+        troubles: list[Exception] = []
         for slot in self._slots:
             obituary = slot.obituary
-            if obituary is not None and not slot.is_buried:
+            if obituary is None or slot.is_buried:
+                continue
+            try:
                 self._burial.bury(slot, obituary)
+                forget_process(obituary.pid)
                 slot.set("burial", obituary.pid)
+            except Exception as error:  # the others are buried all the same; the duty tells
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
+
+    def _end_orphans(self) -> None:
+        """Wait until the workers have left, kill those that do not, and give back what is left."""
+        limit = time.monotonic() + _ORPHAN_TIME
+        while any(_is_alive(slot) for slot in self._slots) and time.monotonic() < limit:
+            time.sleep(_TICK)
+        for slot in self._slots:
+            if _is_alive(slot):
+                # Its task holds the interpreter, or a server its clerk.
+                kill_group(slot.get("pid"))
+                slot.write_obituary(Obituary(slot.get("pid"), -signal.SIGKILL, Cause.SHUTDOWN))
+        _Duty("burying the dead", 0.0, self._bury).do_when_due()
 
     def _renew_for_stuck(self) -> None:
         """Keep the leases of workers whose clerk cannot run; give back what waits there."""
@@ -116,9 +147,14 @@ class Housekeeper:
         if not (self._broker.can_renew and self._broker.portable_receipts):
             return
         for slot in self._slots:
-            is_alive = slot.get("state") in (State.IDLE, State.BUSY) and not slot.obituary
-            silence = max(_SILENCE, Conf.RETRY / 3)
-            if is_alive and now - max(slot.beat, slot.renewed) > silence:
+            is_alive = slot.get("state") not in _NOT_AT_WORK and not slot.obituary
+            if not is_alive or now - slot.beat <= _SILENCE:
+                continue
+            mark = slot.read_mark()
+            # At once for what waits behind one task, and in time for the leases.
+            is_held_up = mark is not None and slot.renewed < mark.since < now - _SILENCE
+            is_due = now - max(slot.beat, slot.renewed) > max(_SILENCE, Conf.RETRY / 3)
+            if is_held_up or is_due:
                 slot.renewed = now
                 self._renew(slot)
 
@@ -151,10 +187,20 @@ class Housekeeper:
         alive = [slot for slot in self._slots if slot.get("state") != State.FREE]
         is_empty = (
             bool(alive)
-            and all(slot.get("state") == State.IDLE for slot in alive)
+            and all(slot.get("state") == State.IDLE and not slot.obituary for slot in alive)
             and self._broker.queue_size() == 0
         )
         if is_empty and self._was_empty:
             logger.info("The queue %s is empty", self._broker.list_key)
             os.kill(self._boot.supervisor, signal.SIGTERM)
         self._was_empty = is_empty
+
+
+def _is_alive(slot: Slot) -> bool:
+    if slot.get("state") in (State.FREE, State.LEFT) or slot.obituary is not None:
+        return False
+    try:
+        os.kill(slot.get("pid"), 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -4,6 +4,7 @@ The main thread adds; the clerk settles.
 """
 
 import collections
+import contextlib
 import threading
 import time
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from django_q.cluster.backoff import Backoff
 from django_q.cluster.journal import Journal
 from django_q.cluster.settlement import Settlement
 from django_q.conf import logger
-from django_q.exceptions import BrokerError, ResultsUnavailable
+from django_q.exceptions import BrokerError, BrokerUnavailable, ResultsUnavailable
 from django_q.recorder import Record
 from django_q.results.rejected import Rejection
 
@@ -64,6 +65,11 @@ class Outbox:
         """Seconds until something has to be done about the outcomes here."""
         return max(self._oldest + _OLDEST - now, self._backoff.left, 0.0)
 
+    @property
+    def is_full(self) -> bool:
+        """A whole batch waits already: nothing more should be begun."""
+        return len(self._entries) >= _FULL and self._backoff.is_failing
+
     def settle(self) -> list[str]:
         """Settle a batch; gives the receipts that are done with. Waits out its back-off."""
         if self._backoff.is_waiting:
@@ -71,23 +77,38 @@ class Outbox:
         self._is_awaited = False
         batch = [self._entries.popleft() for _ in range(min(len(self._entries), 2 * _FULL))]
         self._oldest = time.monotonic()
-        try:
-            self._write(batch)
-        except Exception as error:  # a broker of one's own raises what its client raises
-            self._entries.extendleft(reversed(batch))
-            pause = self._backoff.fail()
-            is_known = isinstance(error, (ResultsUnavailable, BrokerError))
-            text = "Results wait to be saved: %s Next try in %.1f s."
-            logger.error(text, error, pause, exc_info=not is_known)
-            return []
-        if self._backoff.succeed():
+        done = self._settle_all(batch)
+        settled = {id(finished) for finished in done}
+        # In front, in their order: they are the oldest.
+        self._entries.extendleft(f for f in reversed(batch) if id(f) not in settled)
+        if len(done) == len(batch) and self._backoff.succeed():
             logger.info("Results are saved again")
-        for finished in batch:
+        for finished in done:
             if finished.half is not None:
                 self._journal.settle(finished.half)
             if finished.settled is not None:
                 finished.settled.set()
-        return [finished.receipt for finished in batch if finished.receipt is not None]
+        return [finished.receipt for finished in done if finished.receipt is not None]
+
+    def _settle_all(self, batch: list[Finished]) -> list[Finished]:
+        """Settle a batch, in one go or else each by itself; gives those that are settled."""
+        try:
+            self._write(batch)
+            return batch
+        except (ResultsUnavailable, BrokerUnavailable) as error:
+            self._say_failure(error)
+            return []
+        except Exception as error:  # a broker of one's own raises what its client raises
+            self._say_failure(error)
+        if len(batch) == 1:
+            return []
+        # One of them may be to blame: it waits for its cure alone.
+        done = []
+        for finished in batch:
+            with contextlib.suppress(Exception):
+                self._write([finished])
+                done.append(finished)
+        return done
 
     def _write(self, batch: list[Finished]) -> None:
         records = [f.what for f in batch if isinstance(f.what, Record)]
@@ -96,3 +117,9 @@ class Outbox:
         for finished in batch:
             if isinstance(finished.what, Rejection):
                 self._settlement.reject(finished.what)
+
+    def _say_failure(self, error: Exception) -> None:
+        pause = self._backoff.fail()
+        is_known = isinstance(error, (ResultsUnavailable, BrokerError))
+        text = "Results wait to be saved: %s Next try in %.1f s."
+        logger.error(text, error, pause, exc_info=not is_known)

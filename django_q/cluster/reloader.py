@@ -3,7 +3,7 @@
 For development. Watches the Python files of the project and of what it has imported.
 """
 
-import os
+import contextlib
 import signal
 import subprocess
 import sys
@@ -26,7 +26,8 @@ def run_with_reloader() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     while True:
         seen = _snapshot()
-        cluster = subprocess.Popen(command)  # noqa: S603, our own command line
+        # In a group of its own: one Ctrl-C shall not come twice, from the terminal and from here.
+        cluster = subprocess.Popen(command, process_group=0)  # noqa: S603, our own command line
         try:
             changed = _watch(cluster, seen)
         except KeyboardInterrupt:
@@ -87,6 +88,9 @@ def _files() -> Iterator[Path]:
 
 
 def _end(cluster: subprocess.Popen[bytes]) -> int:
-    if cluster.poll() is None:
-        os.kill(cluster.pid, signal.SIGTERM)
-    return cluster.wait()
+    """Stop the cluster; who cannot wait says so a second time, and it is told."""
+    while cluster.poll() is None:
+        cluster.send_signal(signal.SIGTERM)
+        with contextlib.suppress(KeyboardInterrupt):
+            cluster.wait()
+    return cluster.returncode

@@ -28,11 +28,11 @@ def _make_worker(boot: Boot) -> Callable[[], None]:
     if Conf.CPU_AFFINITY:
         bind_to_processors(boot.slot - 1, Conf.CPU_AFFINITY, os.getpid())
     slot = boot.board.slot(boot.slot)
-    broker, stores = get_broker(), make_stores()
+    broker, stores = get_broker(boot.queue), make_stores()
     clerk = Clerk(broker, Settlement(broker, stores), boot.board, slot, boot.life)
     return Worker(boot.name, broker.list_key, slot, clerk, stores).run
 
 
 def _make_housekeeper(boot: Boot) -> Callable[[], None]:
-    broker, stores = get_broker(), make_stores()
+    broker, stores = get_broker(boot.queue), make_stores()
     return Housekeeper(boot, broker, Settlement(broker, stores), stores).run

@@ -35,7 +35,7 @@ _COPY_HEADER = struct.Struct("<QII")  # sequence number, length, crc
 #: Fields at the head of a slot, eight bytes each.
 _FIELDS = (
     "pid", "state", "beat", "done", "rss", "recall",
-    "obituary_pid", "obituary_status", "obituary_cause", "burial",
+    "obituary_pid", "obituary_status", "obituary_cause", "charge", "burial",
 )  # fmt: skip
 _FIELD_OFFSETS = {name: 8 * position for position, name in enumerate(_FIELDS)}
 _HEAD_SIZE = 8 * len(_FIELDS)
@@ -60,12 +60,21 @@ class Cause(enum.IntEnum):
 
     NONE = 0
     HARD_LIMIT = 1
+    #: The cluster stops, or what ran was not to blame: it comes back uncharged.
     SHUTDOWN = 2
+    #: It neither worked nor beat: hung in a call to a server that is lost without a word.
+    SILENCE = 3
+
+
+#: Ends that say more than their signal.
+_CAUSES = {Cause.HARD_LIMIT: "hard limit", Cause.SILENCE: "it hung"}
 
 
 class Phase(enum.StrEnum):
     """What the main thread does with a package."""
 
+    #: Its past is looked up; no user code runs.
+    CHECKING = "checking"
     OPENING = "opening"
     RUNNING = "running"
     #: It has ended and waits until its outcome is settled.
@@ -106,8 +115,8 @@ class Obituary(NamedTuple):
     @property
     def how(self) -> str:
         """The end in words: "signal SIGKILL", "exit code 7", "hard limit"."""
-        if self.cause is Cause.HARD_LIMIT:
-            return "hard limit"
+        if self.cause in _CAUSES:
+            return _CAUSES[self.cause]
         if self.status >= 0:
             return f"exit code {self.status}"
         known = {int(number): number.name for number in signal.Signals}
@@ -259,6 +268,15 @@ class Scoreboard:
     def say_stopping(self) -> None:
         """Tell all that the cluster stops: also those whose main thread takes no signals."""
         self._view()[0] = 1
+
+    @property
+    def is_over(self) -> bool:
+        """All workers are gone and nothing is left to do for them."""
+        return self._view()[0] > 1
+
+    def say_over(self) -> None:
+        """Tell the housekeeper that it may leave."""
+        self._view()[0] = 2
 
     def _view(self) -> memoryview:
         return memoryview(self._memory).cast("B")

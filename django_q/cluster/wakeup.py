@@ -21,7 +21,9 @@ class Wakeup:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._reader, self._writer = os.pipe()
+        for end in (self._reader, self._writer):
+            os.set_blocking(end, False)
         self._fd_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             self._before[number] = signal.signal(number, self._on_signal)

@@ -10,12 +10,15 @@ import signal
 import threading
 import time
 import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from django.utils import timezone
 
 from django_q import signals
 from django_q.brokers import Lease
+from django_q.cluster.backoff import Backoff
 from django_q.cluster.clerk import Clerk
 from django_q.cluster.outbox import Finished
 from django_q.cluster.scoreboard import Mark, Phase, Slot, State
@@ -36,8 +39,10 @@ from django_q.results import ledger
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
 
-#: Pause before a package is tried again whose past could not be looked up.
-_LOOK_UP_PAUSE = 2.0
+_Given = TypeVar("_Given")
+
+#: Longest time a word to stop goes unheard while the books do not answer.
+_SHORT_PAUSE = 0.05
 _STATM = Path("/proc/self/statm")
 _PAGE_KIB = resource.getpagesize() // 1024
 
@@ -52,29 +57,28 @@ class Worker:
         self._clerk = clerk
         self._stores = stores
         self._soft_limit = SoftLimit()
-        self._is_stopping = False
         self._done = 0
 
     def run(self) -> None:
         """Work until stopped or spent, then settle everything and say so in the slot."""
         signal.signal(signal.SIGTERM, self._on_term)
         send_signal(signals.post_spawn, proc_name=self._name)
+        # Before the clerk leases: only the slot of a worker that was ready is looked at.
+        self._slot.set("state", State.IDLE)
         self._clerk.start()
         while (lease := self._next()) is not None:
             self._work(lease)
-            close_connections()
+            _close_connections()
             if self._is_spent():
                 break
         self._slot.set("state", State.STOPPING)
+        self._slot.write_mark(None)
         self._clerk.busy_since = 0.0
         self._clerk.finish()
         self._slot.set("state", State.LEFT)
 
     def _on_term(self, number: int, frame: types.FrameType | None) -> None:
-        # SimpleQueue.put is reentrant: the handler may interrupt a get or put of this thread.
-        self._is_stopping = True
         self._clerk.stop()
-        self._clerk.inbox.put(None)
 
     def _next(self) -> Lease | None:
         clerk = self._clerk
@@ -90,32 +94,58 @@ class Worker:
 
     def _work(self, lease: Lease) -> None:
         now = time.monotonic()
-        if self._is_stopping:
-            self._clerk.give_back(lease)
-            return
-        if lease.receipt is not None and now >= lease.until:
-            return  # it may have lapsed: another worker gets it, and may have it already
         self._clerk.busy_since = now
-        until = now + Conf.OPEN_TIMEOUT + Conf.GRACE
-        self._slot.write_mark(Mark(Phase.OPENING, lease.receipt, lease.key, now, until))
+        # The mark of a first delivery has its limit at once; others are looked up before.
+        phase = Phase.CHECKING if lease.deliveries > 1 else Phase.OPENING
+        self._mark(phase, lease)
         self._slot.set("state", State.BUSY)
-        if self._slot.get("recall") != lease.recall:
-            # This process was stuck, and the housekeeper gave back what waited here.
+        if not self._may_start(lease):
             self._clerk.give_back(lease)
             return
         try:
-            past = ledger.history(lease.key) if lease.deliveries > 1 else History()
+            past = History()
+            if lease.deliveries > 1:
+                past = self._ask(lease, lambda: ledger.history(lease.key))
+                self._mark(Phase.OPENING, lease)
             package = self._open(lease, past)
             if package is not None:
+                # Where it comes from, for receivers: the keys are Django Q's.
+                package |= {"cluster": self._queue, "ack_id": lease.receipt}
                 self._run(lease, package, past)
-        except ResultsUnavailable as error:
-            logger.error("[%s] waits: %s", lease.id, error)
-            self._clerk.give_back(lease, _LOOK_UP_PAUSE)
+        except ResultsUnavailable:
+            self._clerk.give_back(lease)
+
+    def _may_start(self, lease: Lease) -> bool:
+        """Tell whether a lease is surely ours still, and time for new work."""
+        if self._clerk.is_stopping:
+            return False
+        if self._slot.get("recall") != lease.recall:
+            return False  # this process was stuck, and the housekeeper gave back what waited here
+        # What may have lapsed another worker may have already.
+        return lease.receipt is None or time.monotonic() < lease.until
+
+    def _ask(self, lease: Lease, question: Callable[[], _Given]) -> _Given:
+        """Ask the books about a package's past, until they answer.
+
+        Raises ResultsUnavailable when the package must not be waited for any longer.
+        """
+        backoff = Backoff()
+        while True:
+            try:
+                return question()
+            except ResultsUnavailable as error:
+                pause = backoff.fail()
+                text = "A package [%s] waits: %s Next try in %.1f s."
+                logger.error(text, lease.id, error, pause)
+                while backoff.is_waiting:
+                    if not self._may_start(lease):
+                        raise
+                    time.sleep(min(_SHORT_PAUSE, backoff.left))
 
     def _open(self, lease: Lease, past: History) -> TaskPackage | None:
         """Open a package; None when it was rejected, which is handed over."""
         try:
-            if past.in_opening and past.deaths >= Conf.MAX_DEATHS:
+            if past.in_opening and (past.verdict or past.deaths >= Conf.MAX_DEATHS):
                 raise PackageRejected(f"Opening it ended {past.deaths} workers: {past.reason}")
             with self._soft_limit.within(Conf.OPEN_TIMEOUT, "Opening the package"):
                 return open_package(lease.payload, self._queue)
@@ -129,7 +159,7 @@ class Worker:
 
     def _run(self, lease: Lease, package: TaskPackage, past: History) -> None:
         may_be_done = lease.deliveries > 1 or package.get("derived")
-        if may_be_done and self._is_recorded(package["id"]):
+        if may_be_done and self._is_recorded(lease, package):
             logger.info("Task %s [%s] was done already", package["name"], package["id"])
             now = timezone.now()
             # What follows may not have been sent when the first run was cut off.
@@ -146,8 +176,11 @@ class Worker:
             outcome = Outcome(package, False, verdict, now, now)
         self._finish(lease, outcome)
 
-    def _is_recorded(self, task_id: str) -> bool:
-        return self._stores.database.recorded([task_id]).get(task_id, False)
+    def _is_recorded(self, lease: Lease, package: TaskPackage) -> bool:
+        task_id = package["id"]
+        self._mark(Phase.CHECKING, lease, package)
+        found = self._ask(lease, lambda: self._stores.database.recorded([task_id]))
+        return found.get(task_id, False)
 
     def _verdict(self, lease: Lease, past: History) -> str | None:
         """Say why a package is not to be run again; None when it is."""
@@ -160,17 +193,27 @@ class Worker:
             return f"The lease of this task was lost {lost} times: its machine went away each time."
         return None
 
-    def _mark(self, phase: Phase, lease: Lease, package: TaskPackage) -> None:
+    def _mark(self, phase: Phase, lease: Lease, package: TaskPackage | None = None) -> None:
+        """Say in the slot what this thread does, and when it is to be killed for that."""
         now = time.monotonic()
-        limit = None if phase is Phase.SETTLING else time_limit(package)
-        until = now + limit + Conf.GRACE if limit is not None else 0.0
-        path = function_path(package["func"])
-        name = str(package["name"])[:100]
-        mark = Mark(phase, lease.receipt, lease.key, now, until, package["id"], name, path)
+        limit: float | None = None
+        if phase is Phase.OPENING:
+            limit = Conf.OPEN_TIMEOUT
+        elif phase in (Phase.RUNNING, Phase.AFTER) and package is not None:
+            limit = time_limit(package)
+        until = 0.0 if limit is None else now + limit + Conf.GRACE
+        mark = Mark(phase, lease.receipt, lease.key, now, until)
+        if package is not None:
+            path = function_path(package["func"])
+            name = str(package["name"])[:100]
+            mark = mark._replace(task_id=package["id"], name=name, func=path)
         self._slot.write_mark(mark)
 
     def _finish(self, lease: Lease, outcome: Outcome) -> None:
-        announce_executed(outcome, self._soft_limit)
+        if signals.post_execute_in_worker.receivers:
+            # Their time is not the task's.
+            self._mark(Phase.RUNNING, lease, outcome.package)
+            announce_executed(outcome, self._soft_limit)
         outcome, record = prepare(outcome, lease)
         half = None
         if not record.is_awaited:
@@ -188,7 +231,7 @@ class Worker:
         settled.wait()
         if record.is_awaited:
             self._mark(Phase.AFTER, lease, outcome.package)
-            announce(outcome, self._soft_limit)
+            announce(outcome, record, self._soft_limit)
 
     def _is_spent(self) -> bool:
         if self._done >= Conf.RECYCLE:
@@ -202,6 +245,13 @@ class Worker:
             logger.info("%s is replaced: it uses %d KiB", self._name, rss)
             return True
         return False
+
+
+def _close_connections() -> None:
+    try:
+        close_connections()
+    except Exception:  # the end of a broken connection must not be the end of the worker
+        logger.exception("A database connection could not be closed")
 
 
 def _log(outcome: Outcome) -> None:

@@ -139,6 +139,7 @@ class Rejected(models.Model):
         app_label = "django_q"
         verbose_name = _("Rejected package")
         verbose_name_plural = _("Rejected packages")
+        permissions = [("requeue_rejected", "Can requeue Rejected package")]
 
     def __str__(self) -> str:
         """Give queue and number; the payload stays closed."""

@@ -4,47 +4,40 @@ Written by whoever plans (code, admin); the scheduler in the housekeeper moves `
 """
 
 from collections.abc import Collection
-from datetime import datetime
 from typing import Any, Self
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from django_q.models.columns import column, link_to_task
 from django_q.models.task import Task
-from django_q.models.timing import as_stored, cadence_of, schedule_zone
+from django_q.models.timing import Timed, as_stored
 from django_q.models.validators import validate_cron, validate_kwarg
-from django_q.recurrence import advance, advance_cron, anchored
+from django_q.schedule_arguments import is_sealed, parse_args, parse_kwargs
+
+#: Columns whose change says something about others.
+_WATCHED = ("cron", "schedule_type", "enabled", "next_run")
 
 
-class Schedule(models.Model):
+class Schedule(Timed, models.Model):
     """A task to be created at `next_run`, and how that moves on."""
 
-    ONCE = "O"
-    MINUTES = "I"
-    HOURLY = "H"
-    DAILY = "D"
-    WEEKLY = "W"
-    BIWEEKLY = "BW"
-    MONTHLY = "M"
-    BIMONTHLY = "BM"
-    QUARTERLY = "Q"
-    YEARLY = "Y"
-    CRON = "C"
     TYPE = (
-        (ONCE, _("Once")),
-        (MINUTES, _("Minutes")),
-        (HOURLY, _("Hourly")),
-        (DAILY, _("Daily")),
-        (WEEKLY, _("Weekly")),
-        (BIWEEKLY, _("Biweekly")),
-        (MONTHLY, _("Monthly")),
-        (BIMONTHLY, _("Bimonthly")),
-        (QUARTERLY, _("Quarterly")),
-        (YEARLY, _("Yearly")),
-        (CRON, _("Cron")),
+        (Timed.ONCE, _("Once")),
+        (Timed.SECONDS, _("Seconds")),
+        (Timed.MINUTES, _("Minutes")),
+        (Timed.HOURLY, _("Hourly")),
+        (Timed.DAILY, _("Daily")),
+        (Timed.WEEKLY, _("Weekly")),
+        (Timed.BIWEEKLY, _("Biweekly")),
+        (Timed.MONTHLY, _("Monthly")),
+        (Timed.BIMONTHLY, _("Bimonthly")),
+        (Timed.QUARTERLY, _("Quarterly")),
+        (Timed.YEARLY, _("Yearly")),
+        (Timed.CRON, _("Cron")),
     )
 
     name = models.CharField(
@@ -65,10 +58,21 @@ class Schedule(models.Model):
         _("Keyword arguments"), null=True, blank=True, help_text=_("e.g. x=1, y=2, name='John'")
     )
     schedule_type = models.CharField(
-        _("Schedule Type"), max_length=2, choices=TYPE, default=ONCE, help_text=_("How it repeats.")
+        _("Schedule Type"),
+        max_length=2,
+        choices=TYPE,
+        default=Timed.ONCE,
+        help_text=_("How it repeats."),
     )
     minutes = models.PositiveSmallIntegerField(
         _("Minutes"), null=True, blank=True, help_text=_("Number of minutes for the Minutes type")
+    )
+    seconds = models.PositiveIntegerField(
+        _("Seconds"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("Number of seconds for the Seconds type"),
     )
     repeats = models.IntegerField(
         _("Repeats"), default=-1, help_text=_("n = n times, -1 = forever")
@@ -103,16 +107,36 @@ class Schedule(models.Model):
         validators=[validate_kwarg],
         help_text=_("Name of kwarg to pass intended schedule date"),
     )
+    enabled = models.BooleanField(
+        _("Enabled"),
+        default=True,
+        db_default=True,
+        help_text=_("What falls due while it is not is passed over."),
+    )
+    catch_up = models.BooleanField(
+        _("Catch up"),
+        null=True,
+        blank=True,
+        help_text=_("Make up for missed runs. Unknown: as the settings say; cron does not."),
+    )
+    #: Why the scheduler disabled it.
+    error = models.TextField(_("Error"), null=True, blank=True, editable=False)
     #: The due time that was chosen; `next_run` is counted from it (see `recurrence`).
     anchor = models.DateTimeField(_("Anchor"), null=True, editable=False)
+    #: Arguments that `args` and `kwargs` only show (see `schedule_arguments`).
+    sealed = models.TextField(_("Sealed arguments"), null=True, editable=False)
+    #: Of a schedule that is kept as settings or code say: which of them, and a digest of what.
+    declaration = models.CharField(_("Declaration"), max_length=100, null=True, editable=False)
 
-    _kept_cron: Any = ...  # until a row was read
+    #: What the row said when it was read or written last.
+    _kept: dict[str, Any] | None = None
 
     class Meta:
         app_label = "django_q"
         verbose_name = _("Scheduled task")
         verbose_name_plural = _("Scheduled tasks")
         ordering = ["next_run"]
+        indexes = [models.Index(fields=["enabled", "next_run"], name="django_q_schedule_due")]
 
     def __str__(self) -> str:
         """Give the function."""
@@ -122,51 +146,47 @@ class Schedule(models.Model):
     def from_db(
         cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
     ) -> Self:
-        """Remember the cron expression of the row, to see later whether it was changed."""
+        """Remember what the row says, to see later whether it was changed."""
         schedule = super().from_db(db, field_names, values, **options)
-        schedule._kept_cron = schedule._cron_in_force()
+        schedule._keep()
         return schedule
 
     def clean(self) -> None:
-        """Ask for a cron expression where the type needs one."""
+        """Ask for what the type needs, and for arguments that can be read."""
+        problems: dict[str, Any] = {}
         if self.schedule_type == self.CRON and not self.cron:
-            raise ValidationError({"cron": _("The type Cron needs a cron expression.")})
+            problems["cron"] = _("The type Cron needs a cron expression.")
+        if self.schedule_type == self.SECONDS and not self.seconds:
+            problems["seconds"] = _("The type Seconds needs a number of seconds.")
+        if not is_sealed(self.args, self.kwargs, self.sealed):
+            for name, parse in (("args", parse_args), ("kwargs", parse_kwargs)):
+                try:
+                    parse(getattr(self, name))
+                except ValueError as error:
+                    problems[name] = str(error)
+        if problems:
+            raise ValidationError(problems)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save; a new or changed cron expression says first when it is due next."""
+        """Save; a new or changed cron expression says first when it is due next.
+
+        One that is enabled again forgets its error, and passes over what it missed.
+        """
         fields = kwargs.get("update_fields")
-        written = {"cron", "next_run"} if fields is None else set(fields)
+        written = {"cron", "next_run", "enabled"} if fields is None else set(fields)
         if written & {"cron", "schedule_type"} and self._is_cron_new():
             self.next_run = self.calculate_next_run()
             written.add("next_run")
+        if "enabled" in written and self._is_enabled_again():
+            self._resume()
+            written |= {"error", "next_run"}
         if "next_run" in written:
             self.anchor = self._anchor_of(as_stored(self.next_run))
             written.add("anchor")
         if fields:
             kwargs["update_fields"] = written
         super().save(*args, **kwargs)
-        self._kept_cron = self._cron_in_force()
-
-    def calculate_next_run(
-        self, next_run: datetime | None = None, *, after: datetime | None = None
-    ) -> datetime:
-        """Give the due time after `next_run` (default: this schedule's own), and after `after`.
-
-        A cron expression is due at its first match from now on. Raises ValueError for one that is
-        wrong, and for the type Once, which does not repeat.
-        """
-        zone = schedule_zone()
-        if self.schedule_type == self.CRON:
-            moments = (timezone.now(), as_stored(next_run), after)
-            return advance_cron(self.cron or "", max(filter(None, moments)), zone)
-        cadence = cadence_of(self.schedule_type, self.minutes)
-        if cadence is None:
-            raise ValueError(f"The schedule type {self.schedule_type!r} does not repeat.")
-        previous = as_stored(next_run or self.next_run) or timezone.now()
-        if self.anchor is None and next_run in (None, self.next_run):
-            # A row of an old producer: the first step must not lose the day it started from.
-            self.anchor = self._anchor_of(previous)
-        return advance(cadence, previous, anchor=self.anchor, after=after, zone=zone)
+        self._keep()
 
     @column(_("success"), is_boolean=True)
     def success(self) -> bool | None:
@@ -183,18 +203,28 @@ class Schedule(models.Model):
     def _last_task(self) -> Task | None:
         return Task.objects.filter(pk=self.task).only("name", "success").first()
 
-    def _anchor_of(self, moment: datetime | None) -> datetime | None:
-        cadence = cadence_of(self.schedule_type, self.minutes)
-        if moment is None or cadence is None or cadence.seconds:
-            return None
-        return anchored(cadence, moment, self.anchor, schedule_zone())
-
-    def _cron_in_force(self) -> Any:
-        if {"cron", "schedule_type"} & self.get_deferred_fields():
-            return self._kept_cron
-        return self.cron if self.schedule_type == self.CRON else None
+    def _keep(self) -> None:
+        missing = self.get_deferred_fields()
+        kept = {name: getattr(self, name) for name in _WATCHED if name not in missing}
+        self._kept = (self._kept or {}) | kept
 
     def _is_cron_new(self) -> bool:
-        cron = self._cron_in_force()
-        is_row_new = self.pk is None or self._state.adding
-        return cron is not None and (is_row_new or self._kept_cron not in (cron, ...))
+        if {"cron", "schedule_type"} & self.get_deferred_fields():
+            return False
+        if self.schedule_type != self.CRON or self.cron is None:
+            return False
+        if self.pk is None or self._state.adding:
+            return True
+        kept = {"cron": self.cron, "schedule_type": self.CRON} | (self._kept or {})
+        return (kept["cron"], kept["schedule_type"]) != (self.cron, self.CRON)
+
+    def _is_enabled_again(self) -> bool:
+        kept = self._kept or {}
+        return not kept.get("enabled", True) and "enabled" in self.__dict__ and self.enabled
+
+    def _resume(self) -> None:
+        self.error = None
+        due, now = as_stored(self.next_run), timezone.now()
+        is_as_read = self._kept is not None and self._kept.get("next_run") == self.next_run
+        if is_as_read and due and due < now and self.schedule_type != self.ONCE:
+            self.next_run = self.calculate_next_run(after=now)

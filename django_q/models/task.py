@@ -142,6 +142,11 @@ class Task(models.Model):
         """As `delete_group` for this task's group; None without a group."""
         return self.delete_group(self.group, tasks) if self.group else None
 
+    @property
+    def status(self) -> str:
+        """How it ended: "success" or "failed". A task that has not ended has no row."""
+        return "success" if self.success else "failed"
+
     def time_taken(self) -> float:
         """Seconds that the run took."""
         return (self.stopped - self.started).total_seconds()
@@ -173,6 +178,7 @@ class Success(Task):
         verbose_name_plural = _("Successful tasks")
         ordering = ["-stopped"]
         proxy = True
+        permissions = [("resubmit_success", "Can resubmit Successful task")]
 
 
 class FailureManager(models.Manager["Failure"]):
@@ -194,3 +200,4 @@ class Failure(Task):
         verbose_name_plural = _("Failed tasks")
         ordering = ["-stopped"]
         proxy = True
+        permissions = [("resubmit_failure", "Can resubmit Failed task")]

@@ -11,16 +11,24 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db import DatabaseError, InterfaceError, router
+from django.db import router
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils import timezone
 
-from django_q.exceptions import ResultsUnavailable
 from django_q.models import GatheredPart, Gathering
+from django_q.results.trouble import told
 
 #: A gathering that is this old and sent is of no more use, nor one whose parts never came.
 _KEPT = timedelta(days=7)
 _BATCH = 500
+
+
+class Opening(NamedTuple):
+    """A gathering that its producer did not open: how many parts, and what follows."""
+
+    total: int
+    queue: str
+    payload: str
 
 
 class Part(NamedTuple):
@@ -30,6 +38,8 @@ class Part(NamedTuple):
     position: int
     success: bool
     result: str | None
+    #: To be opened with the first part that comes.
+    opening: Opening | None = None
 
 
 class Ready(NamedTuple):
@@ -56,7 +66,19 @@ def close(gathering_id: str, total: int) -> None:
 
 def keep_parts(parts: Sequence[Part]) -> None:
     """Keep parts, inside the caller's transaction; one that is there already stays as it is."""
-    rows = [GatheredPart(**part._asdict()) for part in parts]
+    openings = {part.gathering: part.opening for part in parts if part.opening}
+    if openings:
+        opened = [Gathering(id=id, **opening._asdict()) for id, opening in openings.items()]
+        Gathering.objects.using(_alias()).bulk_create(opened, ignore_conflicts=True)
+    rows = [
+        GatheredPart(
+            gathering=part.gathering,
+            position=part.position,
+            success=part.success,
+            result=part.result,
+        )
+        for part in parts
+    ]
     GatheredPart.objects.using(_alias()).bulk_create(rows, ignore_conflicts=True)
 
 
@@ -67,18 +89,17 @@ def complete(gathering_ids: Iterable[str] | None = None) -> list[Ready]:
     waiting = Gathering.objects.using(_alias()).filter(sent=False, total__isnull=False)
     if gathering_ids is not None:
         waiting = waiting.filter(pk__in=list(gathering_ids))
-    try:
+    with told(_alias(), "Gatherings cannot be read"):
         ready = waiting.annotate(there=count).filter(there__gte=F("total"))
         empty = waiting.filter(total=0)
         found = [*ready[:_BATCH], *empty[:_BATCH]]
-    except (DatabaseError, InterfaceError) as error:
-        raise ResultsUnavailable(f"Gatherings cannot be read: {error}") from error
     return [Ready(row.pk, row.queue, row.payload) for row in found]
 
 
 def mark_sent(ids: Sequence[str]) -> None:
     """Note that what follows was sent."""
-    Gathering.objects.using(_alias()).filter(pk__in=ids).update(sent=True)
+    with told(_alias(), "Gatherings cannot be written"):
+        Gathering.objects.using(_alias()).filter(pk__in=ids).update(sent=True)
 
 
 def gather(gathering_id: str) -> list[Any]:
@@ -94,9 +115,10 @@ def gather(gathering_id: str) -> list[Any]:
 def drop_old() -> int:
     """Delete what is over for a week."""
     old = Gathering.objects.using(_alias()).filter(created__lt=timezone.now() - _KEPT)
-    ids = list(old.values_list("pk", flat=True)[:_BATCH])
-    GatheredPart.objects.using(_alias()).filter(gathering__in=ids).delete()
-    return int(Gathering.objects.using(_alias()).filter(pk__in=ids).delete()[0])
+    with told(_alias(), "Old gatherings cannot be deleted"):
+        ids = list(old.values_list("pk", flat=True)[:_BATCH])
+        GatheredPart.objects.using(_alias()).filter(gathering__in=ids).delete()
+        return int(Gathering.objects.using(_alias()).filter(pk__in=ids).delete()[0])
 
 
 def _decode(success: bool, result: str | None) -> Any:

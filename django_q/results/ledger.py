@@ -1,6 +1,7 @@
 """The ledger: what went wrong with a package before. Rows are written only when something did.
 
 Read by a worker's main thread from a package's second delivery on; written by the housekeeper.
+All raise ResultsUnavailable when the database is away.
 """
 
 import hashlib
@@ -8,11 +9,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
-from django.db import DatabaseError, InterfaceError, router
+from django.db import router
 from django.utils import timezone
 
-from django_q.exceptions import ResultsUnavailable
 from django_q.models import Ledger
+from django_q.results.trouble import told
 
 #: A row that nothing came back for is of no use after the longest retention of any broker here.
 _KEPT = timedelta(days=14)
@@ -32,6 +33,7 @@ class History(NamedTuple):
 
 #: Begins the reason of a death that happened before the package was open.
 _OPENING = "while it was being opened: "
+_CANNOT_WRITE = "The ledger cannot be written"
 
 
 def package_key(queue: str, tracking_id: str, payload: str) -> str:
@@ -42,11 +44,9 @@ def package_key(queue: str, tracking_id: str, payload: str) -> str:
 
 
 def history(key: str) -> History:
-    """Look a package up; an empty History when nothing went wrong. Raises ResultsUnavailable."""
-    try:
+    """Look a package up; an empty History when nothing went wrong."""
+    with told(_alias(), "The ledger cannot be read"):
         row = Ledger.objects.using(_alias()).filter(key=key).first()
-    except (DatabaseError, InterfaceError) as error:
-        raise ResultsUnavailable(f"The ledger cannot be read: {error}") from error
     if row is None:
         return History()
     in_opening = row.reason.startswith(_OPENING)
@@ -55,28 +55,31 @@ def history(key: str) -> History:
 
 def charge_death(key: str, reason: str, *, in_opening: bool = False) -> int:
     """Count a death against a package; gives how many it has caused by now."""
-    rows = Ledger.objects.using(_alias())
-    row, _ = rows.get_or_create(key=key)
-    row.deaths += 1
-    row.reason = f"{_OPENING if in_opening else ''}{reason}"
-    row.save(using=_alias())
+    with told(_alias(), _CANNOT_WRITE):
+        row, _ = Ledger.objects.using(_alias()).get_or_create(key=key)
+        row.deaths += 1
+        row.reason = f"{_OPENING if in_opening else ''}{reason}"
+        row.save(using=_alias())
     return int(row.deaths)
 
 
 def condemn(key: str, verdict: str) -> None:
     """Say that a package is not to be run again, and what its failed row will say."""
-    Ledger.objects.using(_alias()).update_or_create(key=key, defaults={"verdict": verdict})
+    with told(_alias(), _CANNOT_WRITE):
+        Ledger.objects.using(_alias()).update_or_create(key=key, defaults={"verdict": verdict})
 
 
 def forget(keys: Sequence[str]) -> None:
     """Drop the rows of packages that are done."""
-    Ledger.objects.using(_alias()).filter(key__in=keys).delete()
+    with told(_alias(), _CANNOT_WRITE):
+        Ledger.objects.using(_alias()).filter(key__in=keys).delete()
 
 
 def drop_old_rows() -> int:
     """Drop rows whose package never came back."""
     old = Ledger.objects.using(_alias()).filter(updated__lt=timezone.now() - _KEPT)
-    return int(old.delete()[0])
+    with told(_alias(), _CANNOT_WRITE):
+        return int(old.delete()[0])
 
 
 def lapses(deliveries: int, known: History) -> int:

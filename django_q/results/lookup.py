@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from django.db.models import QuerySet
 
 from django_q.conf import Conf
+from django_q.exceptions import TaskFailed, TaskNotDone
 from django_q.models import Task
 from django_q.results.cache import CacheStore
 
@@ -29,6 +30,7 @@ __all__ = [
     "result_cached",
     "result_group",
     "result_group_cached",
+    "result_or_raise",
 ]
 
 _Found = TypeVar("_Found")
@@ -48,12 +50,26 @@ _NAME_PAUSE = 1.0
 def result(task_id: str, wait: float = 0, cached: bool | float | None = None) -> Any:
     """Give the value of a task by id or name; of a failed one the error text.
 
-    None when the task has not ended within `wait`; `fetch` tells that from a value of None.
+    None when the task has not ended within `wait`; `fetch` and `result_or_raise` tell that from a
+    value of None.
     """
     if _is_cached(cached):
         return result_cached(task_id, wait)
     task = _wait_for(_Search(task_id, Task.objects.only("result")), wait)
     return None if task is None else task.result
+
+
+def result_or_raise(task_id: str, wait: float = 0, cached: bool | float | None = None) -> Any:
+    """Give the value of a task that succeeded, by id or name.
+
+    Raises TaskFailed when it failed, and TaskNotDone when it has not ended within `wait`.
+    """
+    task = fetch(task_id, wait, cached)
+    if task is None:
+        raise TaskNotDone(f"The task {task_id} has not ended, or its result was not kept.")
+    if not task.success:
+        raise TaskFailed(task)
+    return task.result
 
 
 def fetch(task_id: str, wait: float = 0, cached: bool | float | None = None) -> Task | None:

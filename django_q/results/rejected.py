@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from django.db import DatabaseError, InterfaceError, router
+from django.db import router
 
-from django_q.exceptions import ResultsUnavailable
 from django_q.models import Rejected
+from django_q.results.trouble import told
 
 
 class Rejection(NamedTuple):
@@ -22,12 +22,20 @@ def keep(rejection: Rejection) -> None:
 
     Raises ResultsUnavailable, with nothing kept, when the database is away.
     """
-    # NUL cannot be stored in a text column everywhere; what is kept is for people to look at.
-    payload = rejection.payload.replace("\0", "\\0")
     digest = Rejected.digest_of(rejection.queue, rejection.payload)
-    values = {"queue": rejection.queue, "payload": payload, "reason": rejection.reason}
-    try:
-        rows = Rejected.objects.using(router.db_for_write(Rejected))
-        rows.get_or_create(digest=digest, defaults=values)
-    except (DatabaseError, InterfaceError) as error:
-        raise ResultsUnavailable(f"A rejected package cannot be kept: {error}") from error
+    values = {
+        "queue": _storable(rejection.queue),
+        "payload": _storable(rejection.payload),
+        "reason": _storable(rejection.reason),
+    }
+    alias = router.db_for_write(Rejected)
+    with told(alias, "A rejected package cannot be kept"):
+        Rejected.objects.using(alias).get_or_create(digest=digest, defaults=values)
+
+
+def _storable(text: str) -> str:
+    """Show what no text column takes, NUL and lone surrogates, by its escape.
+
+    The text of an exception from a foreign pickle may hold anything; what is kept is for people.
+    """
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -3,6 +3,16 @@
 from .base import MissingServer, Server
 from .mariadb import MariaDB
 from .postgres import Postgres
+from .sqs import Ministack, Moto, Relay
 from .valkey import Valkey
 
-__all__ = ["MariaDB", "MissingServer", "Postgres", "Server", "Valkey"]
+__all__ = [
+    "MariaDB",
+    "Ministack",
+    "MissingServer",
+    "Moto",
+    "Postgres",
+    "Relay",
+    "Server",
+    "Valkey",
+]

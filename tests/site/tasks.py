@@ -125,6 +125,17 @@ def exit_now(code: int = 7, path: str | None = None) -> NoReturn:
     os._exit(code)
 
 
+def die_until(path: str, attempts: int) -> int:
+    """Kill the worker until this was called `attempts` times; then give the count."""
+    write(path, "attempt")
+    with open(path, encoding="utf-8") as lines:
+        count = sum(1 for line in lines)
+    if count < attempts:
+        os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+    return count
+
+
 def segfault(path: str | None = None) -> None:
     """Read the address nobody has."""
     _leave_line(path)
@@ -205,6 +216,14 @@ def start_children(path: str, count: int = 2) -> None:
         child.wait()
 
 
+def start_stubborn_children(path: str) -> None:
+    """As `start_children`, and then swallow everything."""
+    try:
+        start_children(path)
+    except BaseException:
+        swallow_everything()
+
+
 # Results that cannot be kept.
 
 
@@ -277,6 +296,11 @@ def failing_hook(task: Any) -> NoReturn:
 def hanging_hook(task: Any) -> None:
     """Stay for ever after the task."""
     time.sleep(1_000_000)
+
+
+def deaf_hook(task: Any) -> None:
+    """Stay for ever after the task, and hear nothing."""
+    swallow_everything()
 
 
 def write(path: str, line: str) -> None:

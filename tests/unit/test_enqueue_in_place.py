@@ -70,7 +70,7 @@ def test_all_tasks_run_in_place_where_the_settings_say_so(memory: Configure) -> 
     ("func", "error"),
     [
         ("tests.site.tasks.missing", "cannot be found"),
-        (tasks.give_lambda, "pickle"),
+        (tasks.give_lambda, "lambda"),
         (tasks.leave, "3"),
     ],
 )

@@ -117,6 +117,16 @@ def test_foreign_text_is_rejected(payload: str) -> None:
         open_package(payload, Q)
 
 
+@pytest.mark.parametrize("payload", ["a:\0", "a:\ud800", "a:" + "x" * 100_000])
+def test_the_reason_can_be_stored_whatever_the_payload_was(payload: str) -> None:
+    with pytest.raises(PackageRejected) as caught:
+        open_package(payload, Q)
+
+    reason = str(caught.value)
+    assert len(reason) < 500
+    assert reason.isascii() and "\0" not in reason
+
+
 def test_a_wrong_key_or_queue_is_rejected_with_the_reason() -> None:
     sealed = seal_package(build(), Q)
 

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import pytest
 from django.core.cache import caches
+from django.db.models.signals import post_save
 from django.utils import timezone
 
 from django_q import signals
@@ -134,7 +135,7 @@ def announced(**options: Any) -> Outcome:
     outcome, made = prepare(finished(**options))
     record([made], make_stores())
     assert made.is_awaited
-    announce(outcome, NoLimit())
+    announce(outcome, made, NoLimit())
     return outcome
 
 
@@ -188,6 +189,26 @@ def test_receivers_hear_of_the_settled_task() -> None:
         signals.post_execute.disconnect(receive)
 
     assert heard == [(outcome.package["id"], "done", True, 1)]
+
+
+@pytest.mark.parametrize(("options", "times"), [({}, 1), ({"save": False}, 0), ({"cached": 9}, 0)])
+def test_receivers_of_post_save_hear_of_a_row(options: Any, times: int) -> None:
+    heard: list[Any] = []
+
+    def receive(instance: Task, created: bool, **arguments: Any) -> None:
+        heard.append((instance.id, instance.result, created, arguments["raw"]))
+
+    post_save.connect(receive, sender=Task)
+    try:
+        outcome, made = prepare(finished(**options))
+        record([made], make_stores())
+        announce(outcome, made, NoLimit())
+    finally:
+        post_save.disconnect(receive, sender=Task)
+
+    assert made.is_awaited is bool(times)
+    assert heard == [(outcome.package["id"], "done", True, False)] * times
+    caches["default"].clear()
 
 
 def test_without_hook_and_receivers_nobody_waits() -> None:

@@ -126,7 +126,8 @@ def test_some_hundred_receipts_fit(slot: Slot) -> None:
 
     assert slot.write_holdings(Holdings("holder", ours))
     assert slot.write_holdings(Holdings("holder", tuple(sqs[:30])))
-    assert not slot.write_holdings(Holdings("holder", sqs * 2))
+    assert not slot.write_holdings(Holdings("holder", tuple(sqs)))
+    assert slot.read_holdings() == Holdings("holder", tuple(sqs[:30]))
 
 
 def test_the_longest_mark_fits(slot: Slot) -> None:
@@ -205,9 +206,10 @@ def test_a_writer_killed_at_any_moment_leaves_something_whole(method: str) -> No
     context = multiprocessing.get_context(method)
     board = Scoreboard(context, 2)
     for _ in range(5 if method == "fork" else 1):
-        writer = context.Process(target=_write_on, args=(board, 1))
+        # A daemon: it writes for ever, and must not outlive a test that failed before the kill.
+        writer = context.Process(target=_write_on, args=(board, 1), daemon=True)
         writer.start()
-        wait_until(lambda: board.slot(1).get("done") > 20, what="the writer")
+        wait_until(lambda: board.slot(1).get("done") > 20, 30.0, what="the writer")
 
         os.kill(writer.pid or 0, signal.SIGKILL)
         writer.join()

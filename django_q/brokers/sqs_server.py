@@ -1,0 +1,163 @@
+"""Calls to Amazon SQS over HTTP, with limits of time and errors in our words."""
+
+import random
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from boto3.session import Session
+from botocore.config import Config
+
+from django_q.brokers import sqs_trouble
+from django_q.brokers.sqs_settings import SqsSettings
+from django_q.exceptions import BrokerUnavailable
+
+#: Seconds a connection may take to be made, and a reply to come beyond what the call waits for.
+#: Together with nothing else below the five seconds after which an error has to be told.
+CONNECT_LIMIT = 3.0
+REPLY_LIMIT = 4.0
+#: Seconds a ping may take; the contract gives two. Each of its steps may take PING_STEP.
+PING_LIMIT = 1.8
+PING_STEP = 0.9
+#: Seconds between the tries of a call that was throttled.
+PAUSES = (0.2, 0.4, 0.8)
+#: Seconds after which no further try begins, so that an error comes within five.
+RETRY_LIMIT = 2.0
+#: Connections that threads of one process may use at once; more wait for none, but are not kept.
+_CONNECTIONS = 32
+
+
+class SqsServer:
+    """SQS in one region, as one process sees it. Threads may share it."""
+
+    def __init__(self, session: Session, settings: SqsSettings, region: str | None = None) -> None:
+        self._session = session
+        self._settings = settings
+        self._region = region if not settings.endpoint_url else None
+        self._clients: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    def call(
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        *,
+        wait: int = 0,
+        repeatable: bool = True,
+    ) -> dict[str, Any]:
+        """Call by boto3's name of the operation; again when it was throttled.
+
+        `wait`: seconds the server may take beyond the usual. Not `repeatable`: what may have been
+        done already is not asked for again. Raises BrokerError, or ConfigurationError.
+        """
+        client = self._client(wait)
+        end = time.monotonic() + RETRY_LIMIT
+        pauses = iter(PAUSES)
+        while True:
+            try:
+                return dict(getattr(client, operation)(**parameters))
+            except sqs_trouble.TROUBLE as error:
+                pause = next(pauses, None)
+                is_late = pause is None or time.monotonic() > end
+                if is_late or not sqs_trouble.passes_by(error, repeatable):
+                    raise self._named(client, operation).in_our_words(error) from error
+            time.sleep((pause or 0.0) * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+
+    def ping(self, operation: str, parameters: Mapping[str, Any]) -> bool:
+        """Call on a new connection, in less than two seconds. Raises what `call` does."""
+        outcome: list[Exception | None] = []
+        work = threading.Thread(
+            target=self._ping, args=(operation, parameters, outcome), daemon=True
+        )
+        # Looking a name up has no limit of its own; such a thread can only be left behind.
+        work.start()
+        work.join(PING_LIMIT)
+        if not outcome:
+            raise BrokerUnavailable(f"{self.name} did not answer within {PING_LIMIT} s.")
+        if isinstance(outcome[0], sqs_trouble.QueueMissing):
+            return True
+        if outcome[0] is not None:
+            raise outcome[0]
+        return True
+
+    def _ping(
+        self, operation: str, parameters: Mapping[str, Any], outcome: list[Exception | None]
+    ) -> None:
+        try:
+            with self._lock:
+                client = self._make(PING_STEP, PING_STEP)
+            try:
+                getattr(client, operation)(**parameters)
+            except sqs_trouble.TROUBLE as error:
+                raise self._named(client, operation).in_our_words(error) from error
+            finally:
+                client.close()
+            outcome.append(None)
+        except Exception as error:  # who waits for this thread raises it
+            outcome.append(error)
+
+    @property
+    def name(self) -> str:
+        """Name the server by region and address, without a request."""
+        region = self._region or self._session.region_name
+        address = self._settings.endpoint_url
+        return f"Amazon SQS {region}{f' ({address})' if address else ''}"
+
+    def close(self) -> None:
+        """Close the connections; the next call makes new ones."""
+        with self._lock:
+            clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            client.close()
+
+    def _named(self, client: Any, operation: str) -> sqs_trouble.Call:
+        name = str(client.meta.method_to_api_mapping.get(operation, operation))
+        return sqs_trouble.Call(name, client.meta.endpoint_url, self._settings.secrets)
+
+    def _client(self, wait: int) -> Any:
+        """Give the client whose reply may take `wait` seconds longer; boto3 has no limit a call."""
+        with self._lock:
+            if wait not in self._clients:
+                self._clients[wait] = self._make(CONNECT_LIMIT, REPLY_LIMIT, wait)
+            return self._clients[wait]
+
+    def _make(self, connect: float, reply: float, wait: int = 0) -> Any:
+        settings = self._settings
+        keywords: dict[str, Any] = {
+            "connect_timeout": connect,
+            "read_timeout": reply,
+            "max_pool_connections": _CONNECTIONS,
+            "tcp_keepalive": True,
+            # `call` has our own policy.
+            "retries": {"total_max_attempts": 1, "mode": "standard"},
+            **settings.config,
+        }
+        keywords["read_timeout"] += wait
+        try:
+            client = self._session.client(
+                "sqs",
+                region_name=self._region,
+                endpoint_url=settings.endpoint_url,
+                verify=settings.verify,
+                config=Config(**keywords),
+            )
+        except sqs_trouble.NOT_MADE as error:
+            raise sqs_trouble.wrong_settings(error) from error
+        client.meta.events.register("before-parse.sqs", _check_reply)
+        return client
+
+
+def make_session(settings: SqsSettings) -> Session:
+    """Make boto3's session. Raises ConfigurationError when the settings are not enough."""
+    try:
+        return Session(**settings.session_keywords)
+    except sqs_trouble.NOT_MADE as error:
+        raise sqs_trouble.wrong_settings(error) from error
+
+
+def _check_reply(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Refuse what is no JSON object, which boto3 would take for an empty one."""
+    body = response_dict["body"]
+    if body and not (body[:64].lstrip()[:1] == b"{" and body[-64:].rstrip()[-1:] == b"}"):
+        raise sqs_trouble.NotJson(response_dict["status_code"], body)

@@ -1,0 +1,27 @@
+"""What the books make of database errors: one error in our words, and a connection that is new."""
+
+import contextlib
+from collections.abc import Iterator
+
+from django.db import Error, connections
+
+from django_q.exceptions import ResultsUnavailable
+
+
+@contextlib.contextmanager
+def told(alias: str, what: str) -> Iterator[None]:
+    """Turn a database error inside the block into ResultsUnavailable; `what` begins its text.
+
+    The connection is closed, since it may be broken: the next use makes a new one. Inside a
+    caller's transaction that is left to the caller.
+    """
+    try:
+        yield
+    except Error as error:
+        connection = connections[alias]
+        if not connection.in_atomic_block:
+            with contextlib.suppress(Error):
+                connection.close()
+        raise ResultsUnavailable(
+            f"{what} (database {alias!r}, {connection.vendor}): {type(error).__name__}: {error}"
+        ) from error

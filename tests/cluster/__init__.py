@@ -1,0 +1,1 @@
+"""Whole clusters: real processes, real signals, real servers."""

@@ -1,0 +1,77 @@
+"""What the tests of whole clusters share: where they run, and what they wait for."""
+
+import os
+import time
+from typing import Any
+
+import pytest
+
+from django_q.brokers import Broker, get_broker
+from django_q.models import Task
+from django_q.status import Stat
+from tests.processes import ClusterProcess
+from tests.waiting import wait_until
+
+#: Longer forms of these tests: all brokers, more tasks. `LONG=1 make test ARGS=tests/cluster`.
+LONG = os.environ.get("LONG") == "1"
+#: Seconds until work of a dead machine comes back: what is done far earlier did not wait for it.
+RETRY = 60
+#: Alias of the database for each place where packages can be.
+_ALIASES = {"redis": "default", "sqlite": "default", "postgres": "postgres", "mariadb": "mariadb"}
+
+
+def on(*places: str) -> pytest.MarkDecorator:
+    """Run the test on each of these: "redis", "sqlite", "postgres", "mariadb".
+
+    The test takes the fixtures `database` and `place`; the latter is what goes into `Q_CLUSTER`.
+    """
+    pairs = [(_ALIASES[name], name) for name in places]
+    return pytest.mark.parametrize(("database", "place"), pairs, indirect=True, ids=places)
+
+
+def on_all_when_long(first: str, *others: str) -> pytest.MarkDecorator:
+    """As `on`, for the first place only, unless the longer forms were asked for."""
+    return on(first, *others) if LONG else on(first)
+
+
+def is_empty(broker: Broker) -> bool:
+    """Nothing waits and nothing is leased."""
+    return broker.queue_size() == 0 and not broker.lock_size()
+
+
+def wait_empty(limit: float = 30.0, queue: str | None = None) -> None:
+    """Wait until the queue is empty, leases included."""
+    broker = get_broker(queue)
+    wait_until(lambda: is_empty(broker), limit, what="an empty queue")
+
+
+def wait_task(task_id: str, limit: float = 10.0) -> Task:
+    """Wait until the row of a task is there."""
+    return wait_until(lambda: Task.objects.filter(pk=task_id).first(), limit, what="the result")
+
+
+def wait_rows(count: int, limit: float = 30.0, **wanted: Any) -> None:
+    """Wait until so many results are there."""
+    rows = Task.objects.filter(**wanted)
+    wait_until(lambda: rows.count() >= count, limit, what=f"{count} results")
+
+
+def stat_of(cluster: ClusterProcess, limit: float = 5.0) -> Stat:
+    """Wait for the cluster's heartbeat."""
+
+    def found() -> Stat | None:
+        return next((stat for stat in Stat.get_all() if stat.pid == cluster.pid), None)
+
+    return wait_until(found, limit, what="the heartbeat")
+
+
+def wait_children(cluster: ClusterProcess, count: int, without: int, limit: float) -> float:
+    """Wait until the cluster has so many children again, one of them gone; seconds it took."""
+    began = time.monotonic()
+
+    def is_replaced() -> bool:
+        pids = [child.pid for child in cluster.children() if child.status() != "zombie"]
+        return len(pids) == count and without not in pids
+
+    wait_until(is_replaced, limit, what="a new child")
+    return time.monotonic() - began

@@ -1,0 +1,111 @@
+"""A clerk, or a whole worker, with all it needs, in threads of the test."""
+
+import multiprocessing
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connections
+
+from django_q.brokers import Broker, Lease
+from django_q.cluster.clerk import Clerk
+from django_q.cluster.outbox import Finished
+from django_q.cluster.scoreboard import Scoreboard
+from django_q.cluster.settlement import Settlement
+from django_q.cluster.worker import Worker
+from django_q.recorder import Record, make_stores
+from tests.waiting import wait_until
+
+
+class _Clerk(Clerk):
+    """Leaves no connection behind: here its thread ends before its process."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            connections.close_all()
+
+
+class Desk:
+    """One worker's clerk at work on a broker; `close` ends it.
+
+    The test stands in the place of the main thread, or calls `work`, which does.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        context = multiprocessing.get_context("fork")
+        self.broker = broker
+        self.board = Scoreboard(context, 2)
+        self.slot = self.board.slot(1)
+        self.life, self.supervisor = context.Pipe(duplex=False)
+        self.stores = make_stores()
+        settlement = Settlement(broker, self.stores)
+        self.clerk = _Clerk(broker, settlement, self.board, self.slot, self.life)
+
+    def start(self) -> "Desk":
+        """Begin to lease."""
+        self.clerk.start()
+        return self
+
+    def take(self, limit: float = 5.0) -> Lease | None:
+        """Take the next lease, as a main thread that was idle and is busy from now on."""
+        if self.clerk.inbox.empty():
+            self.clerk.busy_since = 0.0
+            self.clerk.wake()
+        elif self.clerk.inbox.qsize() == self.clerk.low_water:
+            self.clerk.wake()
+        lease = self.clerk.inbox.get(timeout=limit)
+        self.clerk.busy_since = time.monotonic()
+        return lease
+
+    def finish(self, lease: Lease | None) -> None:
+        """Hand the outcome of a lease over; its result is not kept, only acknowledged."""
+        assert lease is not None
+        self.clerk.hand_over(Finished(Record(None, lease.receipt), lease.receipt))
+
+    def rest(self) -> None:
+        """Be idle."""
+        self.clerk.busy_since = 0.0
+        self.clerk.wake()
+
+    def gets_nothing(self, limit: float = 0.3) -> bool:
+        """Tell whether no lease comes in this time."""
+        try:
+            return self.clerk.inbox.get(timeout=limit) is None
+        except queue.Empty:
+            return True
+
+    def worker(self) -> Worker:
+        """Make the worker of this desk."""
+        return Worker("worker-1", self.broker.list_key, self.slot, self.clerk, self.stores)
+
+    def work(self, until: Callable[[], Any] | None = None) -> None:
+        """Run a worker here until a condition holds (default: the queue is done), then stop it."""
+
+        def is_done() -> bool:
+            return self.broker.queue_size() == 0 and self.broker.lock_size() == 0
+
+        def watch() -> None:
+            try:
+                wait_until(until or is_done, 20.0, what="the worker")
+            finally:
+                self.clerk.stop()
+                connections.close_all()
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            self.worker().run()
+        finally:
+            watcher.join()
+
+    def close(self) -> None:
+        """End the clerk, whatever it is doing."""
+        if self.clerk.ident is not None and self.clerk.is_alive():
+            self.rest()
+            self.clerk.finish()
+        self.supervisor.close()
+        self.life.close()

@@ -1,0 +1,151 @@
+"""Burials: what the dead worker had finished is settled, however often it takes."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+
+from django_q.brokers import Broker, Lease
+from django_q.cluster.scoreboard import Mark, Phase
+from django_q.exceptions import BrokerUnavailable, ResultsUnavailable
+from django_q.models import Task
+from django_q.results.database import DatabaseStore
+from tests.unit.grave import Grave, Moody, deaths
+
+Configure = Callable[..., Any]
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def grave(q_cluster: Configure) -> Grave:
+    q_cluster()
+    return Grave(Moody())
+
+
+def test_what_was_finished_is_settled_and_charged_to_nobody(grave: Grave) -> None:
+    first, second, waited = grave.lease(3)
+    ids = {grave.finish(first), grave.finish(second)}
+    grave.mark(second)
+
+    grave.bury()
+
+    assert set(Task.objects.values_list("pk", flat=True)) == ids
+    assert deaths() == {}
+    assert grave.back() == {waited.id: 1}
+
+
+def test_what_was_settled_already_is_settled_again_without_harm(grave: Grave) -> None:
+    (lease,) = grave.lease(1)
+    grave.finish(lease)
+    grave.mark(lease)
+
+    grave.bury()
+    grave.bury()
+
+    assert Task.objects.count() == 1
+    assert grave.back() == {}
+    assert deaths() == {}
+
+
+def test_an_outcome_that_nobody_can_settle_holds_up_no_other(
+    grave: Grave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good, waited = grave.lease(3)
+    grave.finish(bad)
+    kept = grave.finish(good)
+    save = DatabaseStore.save
+
+    def refuse(self: DatabaseStore, rows: Any, within: Any = None) -> list[str]:
+        if any(row.id != kept for row in rows):
+            raise ZeroDivisionError("a defect")
+        return save(self, rows, within)
+
+    monkeypatch.setattr(DatabaseStore, "save", refuse)
+
+    grave.bury()
+
+    assert [task.pk for task in Task.objects.all()] == [kept]
+    assert set(grave.back()) == {bad.id, waited.id}
+
+
+# Trouble.
+
+
+def test_a_burial_that_is_repeated_charges_once(grave: Grave) -> None:
+    (lease,) = grave.lease(1)
+    grave.mark(lease)
+    assert isinstance(grave.broker, Moody)
+    grave.broker.is_away = True
+
+    for _ in range(4):
+        with pytest.raises(BrokerUnavailable):
+            grave.bury()
+    grave.broker.is_away = False
+    grave.bury()
+
+    assert deaths() == {lease.key: 1}
+    assert grave.back() == {lease.id: 2}
+
+
+def test_a_burial_while_the_results_are_away_is_tried_again(
+    grave: Grave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (lease,) = grave.lease(1)
+    task_id = grave.finish(lease)
+
+    def away(*args: Any) -> NoReturn:
+        raise ResultsUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatabaseStore, "save", away)
+        with pytest.raises(ResultsUnavailable):
+            grave.bury()
+    assert grave.broker.lock_size() == 1
+    grave.bury()
+
+    assert Task.objects.get().pk == task_id
+    assert grave.broker.lock_size() == 0
+
+
+# Brokers without receipts.
+
+
+class Plain(Broker):
+    """Delivers once."""
+
+    def enqueue(self, task: str) -> str:
+        return ""
+
+    def dequeue(self) -> None:
+        return None
+
+
+def test_a_task_that_cannot_come_back_is_recorded_as_lost(q_cluster: Configure) -> None:
+    q_cluster()
+    grave = Grave(Plain())
+    grave.mark(Lease(None, "payload"))
+
+    grave.bury()
+
+    task = Task.objects.get()
+    assert (task.pk, task.name, task.func, task.success) == ("0" * 32, "deadly", "app.work", False)
+    assert "signal SIGKILL" in task.result
+    assert deaths() == {}
+
+
+def test_a_task_that_was_finished_is_not_lost(q_cluster: Configure) -> None:
+    q_cluster()
+    grave = Grave(Plain())
+    task_id = grave.finish(Lease(None, "payload"))
+    grave.slot.write_mark(Mark(Phase.RUNNING, None, "", 1.0, 0.0, task_id, "n", "f"))
+
+    grave.bury()
+
+    assert Task.objects.get().success
+
+
+def test_receipts_of_unsettled_outcomes_are_known(grave: Grave) -> None:
+    lease, other = grave.lease(2)
+    grave.finish(lease)
+
+    assert grave.burial.unsettled_receipts(grave.slot) == [lease.receipt] != [other.receipt]
