@@ -100,6 +100,7 @@ class Settings:
     shutdown_timeout: float = _setting(25, "Time running tasks get when the cluster stops.", "s", 0)
     scheduler: bool = _setting(True, "Run schedules in this cluster.")
     catch_up: bool = _setting(True, "Run schedules that were missed while nothing ran.")
+    schedules: dict[str, Any] = _setting(dict, "Schedules by name, made and changed at start.")
     # Tasks
     timeout: float | None = _setting(None, "Soft limit of a task; None: none.", "s", 0)
     grace: float = _setting(5, "Time between the soft and the hard limit.", "s", 0)

@@ -27,6 +27,8 @@ class Unpunctual(NamedTuple):
     next_run: datetime | None
     #: What is wrong, as half a sentence: "is due since 10:00".
     reason: str
+    #: The scheduler has disabled it, and said so then.
+    is_disabled: bool
 
 
 def unpunctual(now: datetime, served: Collection[str] | None = None) -> list[Unpunctual]:
@@ -67,4 +69,6 @@ def _tell(schedule: Schedule, now: datetime, served: Collection[str] | None) -> 
     else:
         late = (now - due).total_seconds() if due else 0.0
         reason = f"is overdue by {late:.0f} s"
-    return Unpunctual(schedule.pk, schedule.name or schedule.func, due, reason)
+    return Unpunctual(
+        schedule.pk, schedule.name or schedule.func, due, reason, not schedule.enabled
+    )

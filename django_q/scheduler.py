@@ -9,13 +9,12 @@ made from what the row said, so the second task is the same one, and a worker dr
 """
 
 import collections
-import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from django.db import Error, connections, router, transaction
+from django.db import Error, router, transaction
 from django.utils import timezone
 
 from django_q.brokers import Broker, get_broker
@@ -25,7 +24,6 @@ from django_q.exceptions import (
     BrokerUnavailable,
     PackageError,
     PayloadTooLarge,
-    ResultsUnavailable,
 )
 from django_q.executor import NoLimit, SoftLimit
 from django_q.models import Schedule
@@ -49,8 +47,6 @@ _HOLD = 30.0
 _NAMESPACE = "5c4f0d7be0c04f6c9a6b1f6f0f6b2a11"
 #: What comes out of a row that cannot be run, however often it is tried.
 _BROKEN = (ValueError, TypeError, ArithmeticError, PackageError, PayloadTooLarge)
-
-_Given = TypeVar("_Given")
 
 
 class _Run(NamedTuple):
@@ -80,13 +76,17 @@ class Scheduler:
         """Enqueue what is due, when it is time to look. Raises as `run_due`."""
         if time.monotonic() < self._next_look:
             return
-        if self.run_due() or self._ids:
-            return
-        first = self._call(self._rows.next_due)
-        left = _LONGEST_PAUSE if first is None else (first - timezone.now()).total_seconds()
+        pause = 0.0
+        if not self._ids:
+            with self._rows.watched():
+                first = self._rows.next_due()
+            pause = _LONGEST_PAUSE
+            if first is not None:
+                pause = max(0.0, (first - timezone.now()).total_seconds())
         # What is due and was not enqueued (held, or in another's hand) waits as long as nothing.
-        pause = min(left, _LONGEST_PAUSE) if left > 0 else _LONGEST_PAUSE
-        self._next_look = time.monotonic() + pause
+        if pause == 0.0 and not self.run_due():
+            pause = _LONGEST_PAUSE
+        self._next_look = time.monotonic() + min(pause, _LONGEST_PAUSE)
 
     def run_due(self, now: datetime | None = None, missed: int = _MISSED_PER_PASS) -> int:
         """Enqueue what is due, for half a second at most; how many tasks.
@@ -98,28 +98,17 @@ class Scheduler:
         now = now or timezone.now()
         schedule_zone()  # a wrong one is the fault of the settings, and of no schedule
         end = time.monotonic() + _LONGEST_PASS
-        self._ids = self._ids or collections.deque(self._call(lambda: self._rows.due_ids(now)))
         enqueued = 0
-        while self._ids and time.monotonic() < end:
-            ids = [self._ids.popleft() for _ in range(min(_CHUNK, len(self._ids)))]
-            done = self._call(functools.partial(self._run, ids, now))
-            enqueued += len(done)
-            again = [schedule.pk for schedule in done if _is_due(schedule, now)][:missed]
-            missed -= len(again)
-            self._ids.extend(again)
+        with self._rows.watched():
+            self._ids = self._ids or collections.deque(self._rows.due_ids(now))
+            while self._ids and time.monotonic() < end:
+                ids = [self._ids.popleft() for _ in range(min(_CHUNK, len(self._ids)))]
+                done = self._run(ids, now)
+                enqueued += len(done)
+                again = [schedule.pk for schedule in done if _is_due(schedule, now)][:missed]
+                missed -= len(again)
+                self._ids.extend(again)
         return enqueued
-
-    def _call(self, action: Callable[[], _Given]) -> _Given:
-        try:
-            return action()
-        except Error as error:
-            alias = self._rows.alias
-            if not connections[alias].in_atomic_block:
-                connections[alias].close()
-            raise ResultsUnavailable(
-                f"Schedules in the database {alias!r} ({connections[alias].vendor}): "
-                f"{type(error).__name__}: {error}"
-            ) from error
 
     def _run(self, ids: Sequence[int], now: datetime) -> list[Schedule]:
         """Enqueue a task for each that is due; those for which that was done."""

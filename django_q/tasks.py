@@ -8,6 +8,7 @@ from django_q.deferred import AsyncTask
 from django_q.enqueue import async_task, async_tasks
 from django_q.humanhash import uuid
 from django_q.models import Schedule, Task
+from django_q.planning import schedule
 from django_q.results.lookup import (
     count_group,
     count_group_cached,
@@ -55,6 +56,7 @@ __all__ = [
     "result_group",
     "result_group_cached",
     "result_or_raise",
+    "schedule",
     "uuid",
 ]
 

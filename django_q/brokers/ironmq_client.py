@@ -94,7 +94,7 @@ class IronClient:
         for pause in (*PAUSES, None):
             try:
                 return self._answer(call, *self._send(call, limit + call.wait))
-            except _Busy as error:
+            except ServerBusy as error:
                 is_repeatable = call.is_repeatable or error.status in _BUSY
                 pause = (pause or 0.0) * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
                 limit = min(REPLY_LIMIT, end - time.monotonic() - pause)
@@ -138,7 +138,7 @@ class IronClient:
         timeout = urllib3.Timeout(connect=CONNECT_LIMIT, read=limit)
         try:
             return self._exchange(self._pool(), call, timeout)
-        except _Dropped:
+        except ConnectionLost:
             # The server may have closed an idle connection while the request was on its way.
             if not call.is_repeatable:
                 raise
@@ -157,7 +157,7 @@ class IronClient:
                 call.verb, url, body, self._headers, retries=False, redirect=False, timeout=timeout
             )
         except ProtocolError as error:
-            raise _Dropped(self._away(f"cannot be reached: {error.args[-1]}")) from error
+            raise ConnectionLost(self._away(f"cannot be reached: {error.args[-1]}")) from error
         except ReadTimeoutError as error:
             words = f"did not answer within {timeout.read_timeout:.1f} s"
             raise BrokerUnavailable(self._away(words)) from error
@@ -172,17 +172,16 @@ class IronClient:
         if answer is not None and 200 <= status < 300:
             return answer
         if answer is not None:
-            message = str(answer.get("msg", answer))[:_SHOWN]
+            message = self._clean(str(answer.get("msg", answer)))[:_SHOWN]
             hint = self._hint(call, status, message)
         else:
-            message = f"no JSON object but {data[:_SHOWN]!r}"
+            shown = self._clean(data.decode(errors="replace"))[:_SHOWN]
+            message = f"no JSON object but {shown!r}"
             hint = f" Is it IronMQ? See {self.settings.named('host', 'port', 'protocol')}."
         asked = f"{call.verb} {'/'.join(('queues', *call.path))}"
-        text = self._clean(
-            f"IronMQ at {self.settings.address} answers {asked} with {status}: {message}.{hint}"
-        )
+        text = f"IronMQ at {self.settings.address} answers {asked} with {status}: {message}.{hint}"
         if status in _BUSY or status >= 500:
-            raise _Busy(text, status)
+            raise ServerBusy(text, status)
         if answer is None:
             # Somebody else's "404" says nothing about a queue.
             raise BrokerError(text)
@@ -191,14 +190,15 @@ class IronClient:
     def _hint(self, call: Call, status: int, message: str) -> str:
         if status == 401 or (status == 403 and "reserv" not in message.lower()):
             return f" Check {self.settings.named('token', 'project_id')}."
-        # These two need no queue, so it is the project that was not found.
-        if status == 404 and (not call.path or call.verb == "PUT"):
+        # These need no queue, so it is the project that was not found.
+        is_post = call.verb == "POST" and call.path[1:] == ("messages",)
+        if status == 404 and (is_post or not call.path or call.verb == "PUT"):
             return f" Check {self.settings.named('project_id', 'host')}."
         return ""
 
     def _away(self, words: str) -> str:
         named = self.settings.named("host", "port", "protocol")
-        return self._clean(f"IronMQ at {self.settings.address} {words}. See {named}.")
+        return f"IronMQ at {self.settings.address} {self._clean(words)}. See {named}."
 
     def _clean(self, text: str) -> str:
         return text.replace(self.settings.token, "***")
@@ -232,7 +232,7 @@ def _object(data: bytes) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) else None
 
 
-class _Busy(BrokerUnavailable):
+class ServerBusy(BrokerUnavailable):
     """The server has no time now, or trouble of its own."""
 
     def __init__(self, text: str, status: int) -> None:
@@ -240,5 +240,5 @@ class _Busy(BrokerUnavailable):
         self.status = status
 
 
-class _Dropped(BrokerUnavailable):
+class ConnectionLost(BrokerUnavailable):
     """The connection ended before an answer came."""

@@ -82,7 +82,9 @@ class IronSettings:
         return f"{', '.join(others)}{' and ' if others else ''}{last} of {_SETTING}"
 
     def _name(self, key: str) -> str:
-        place = self.places.get(key, "the default")
+        if key not in self.places:
+            return f'"{key}" (now the default)'
+        place = self.places[key]
         return f'"{key}"' if place == _SETTING else f'"{key}" (now from {place})'
 
     @property

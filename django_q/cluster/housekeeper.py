@@ -5,9 +5,10 @@ Duties, each on its own clock, and none stops the others when its server is away
 1. bury the dead: settle what they had finished, charge what killed them, give back the rest;
 2. renew for workers that hold the interpreter too long to do it themselves;
 3. keep the heartbeat;
-4. prune results and old ledger rows;
-5. end a cluster that was to run once, when its queue is empty;
-6. when the supervisor is gone: see that no worker outlives it, and give back what they had.
+4. enqueue the tasks of schedules that are due, and tell of those that are late;
+5. prune results and old ledger rows;
+6. end a cluster that was to run once, when its queue is empty;
+7. when the supervisor is gone: see that no worker outlives it, and give back what they had.
 """
 
 import os
@@ -24,6 +25,7 @@ from django_q.cluster.metrics import forget_process
 from django_q.cluster.offspring import kill_group
 from django_q.cluster.scoreboard import Cause, Obituary, Slot, State
 from django_q.cluster.settlement import Settlement
+from django_q.cluster.timetable import Timetable
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
 from django_q.recorder import Stores
@@ -37,6 +39,8 @@ _PRUNE_PERIOD = 5.0
 _LEDGER_PERIOD = 3600.0
 #: Time after which a gathering goes on whose last clerk died between its commit and its call.
 _GATHER_PERIOD = 5.0
+#: Time between two looks for schedules that are late, by a minute at least.
+_TELL_PERIOD = 30.0
 #: Time workers have to leave by themselves when the supervisor is gone.
 _ORPHAN_TIME = 2.0
 #: A worker whose clerk was silent for so long is stuck, however short `retry` is.
@@ -93,6 +97,13 @@ class Housekeeper:
             _Duty("gatherings", _GATHER_PERIOD, settlement.send_gathered),
             _Duty("the ledger", _LEDGER_PERIOD, self._drop_old_ledger_rows),
         ]
+        if Conf.SCHEDULER:
+            timetable = Timetable(broker)
+            self._duties += [
+                _Duty("declared schedules", 0.0, timetable.synchronise),
+                _Duty("schedules", 0.0, timetable.look),
+                _Duty("late schedules", _TELL_PERIOD, timetable.tell),
+            ]
         if boot.run_once:
             self._duties.append(
                 _Duty("the end of the queue", Conf.GUARD_CYCLE, self._end_when_empty)
@@ -147,30 +158,30 @@ class Housekeeper:
         if not (self._broker.can_renew and self._broker.portable_receipts):
             return
         for slot in self._slots:
-            is_alive = slot.get("state") not in _NOT_AT_WORK and not slot.obituary
-            if not is_alive or now - slot.beat <= _SILENCE:
+            if slot.get("state") in _NOT_AT_WORK or slot.obituary:
                 continue
-            mark = slot.read_mark()
-            # At once for what waits behind one task, and in time for the leases.
-            is_held_up = mark is not None and slot.renewed < mark.since < now - _SILENCE
-            is_due = now - max(slot.beat, slot.renewed) > max(_SILENCE, Conf.RETRY / 3)
-            if is_held_up or is_due:
+            if now - max(slot.beat, slot.renewed) > Conf.RETRY / 3:
                 slot.renewed = now
-                self._renew(slot)
+                holdings = slot.read_holdings()
+                if holdings is not None and holdings.receipts:
+                    self._broker.renew(holdings.receipts)
+            mark = slot.read_mark()
+            is_held_up = mark is not None and slot.recalled < mark.since < now - _SILENCE
+            if is_held_up and now - slot.beat > _SILENCE and self._broker.can_release:
+                slot.recalled = now
+                self._recall(slot)
 
-    def _renew(self, slot: Slot) -> None:
+    def _recall(self, slot: Slot) -> None:
+        """Give back what waits behind one task, out of the clerk's hands."""
         # The flag first, then the mark: the worker marks first and looks at the flag then.
         slot.set("recall", slot.get("recall") + 1)
-        mark = slot.read_mark()
-        holdings = slot.read_holdings()
+        mark, holdings = slot.read_mark(), slot.read_holdings()
         if holdings is None:
             return
-        running = [mark.receipt] if mark is not None and mark.receipt is not None else []
-        unsettled = self._burial.unsettled_receipts(slot)
-        kept = [*running, *(r for r in unsettled if r not in running)]
-        self._broker.renew(kept)
-        if self._broker.can_release:
-            self._broker.release([r for r in holdings.receipts if r not in kept])
+        kept = set(self._burial.unsettled_receipts(slot))
+        if mark is not None and mark.receipt is not None:
+            kept.add(mark.receipt)
+        self._broker.release([r for r in holdings.receipts if r not in kept])
 
     def _prune(self) -> None:
         done = sum(slot.get("done") for slot in self._slots)

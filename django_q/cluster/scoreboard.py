@@ -177,8 +177,8 @@ class Slot:
         self._mark = _Copies(places[0], _MARK_SIZE)
         self._holdings = _Copies(places[1], _HOLDINGS_SIZE)
         self.journal = Journal(places[2])
-        #: When the housekeeper last renewed for this worker; known to the housekeeper only.
-        self.renewed = 0.0
+        #: When the housekeeper last renewed and recalled for this worker; known to it alone.
+        self.renewed = self.recalled = 0.0
 
     def get(self, field: str) -> int:
         """Read a whole number of the head."""

@@ -151,6 +151,11 @@ class Schedule(Timed, models.Model):
         schedule._keep()
         return schedule
 
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        """Read the row again, and remember what it says now."""
+        super().refresh_from_db(*args, **kwargs)
+        self._keep()
+
     def clean(self) -> None:
         """Ask for what the type needs, and for arguments that can be read."""
         problems: dict[str, Any] = {}
@@ -219,8 +224,9 @@ class Schedule(Timed, models.Model):
         return (kept["cron"], kept["schedule_type"]) != (self.cron, self.CRON)
 
     def _is_enabled_again(self) -> bool:
-        kept = self._kept or {}
-        return not kept.get("enabled", True) and "enabled" in self.__dict__ and self.enabled
+        if not self.__dict__.get("enabled"):
+            return False
+        return bool(self.__dict__.get("error")) or not (self._kept or {}).get("enabled", True)
 
     def _resume(self) -> None:
         self.error = None

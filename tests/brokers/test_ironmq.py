@@ -1,12 +1,9 @@
-"""The IronMQ broker keeps the contract; and its own ways: reservations, requests, limits."""
-
-import time
+"""The IronMQ broker keeps the contract."""
 
 import pytest
 
 from django_q.brokers.base import Broker
 from django_q.brokers.ironmq import IronMQBroker
-from django_q.exceptions import BrokerError, BrokerUnavailable
 from django_q.testing import BrokerSuite
 from tests.servers.base import free_port
 from tests.servers.ironmq_process import IronMQ

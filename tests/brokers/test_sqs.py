@@ -14,8 +14,6 @@ class SqsGround(BrokerSuite):
     """What is true of every queue of Amazon SQS."""
 
     __test__ = False
-    #: Amazon counts whole seconds, and a renewal at 0.6 of one has to come in time.
-    retry = 2.0
     #: Each costs a request or two, and moto answers about fifty a second.
     many = 60
     #: SQS takes no message of no bytes.

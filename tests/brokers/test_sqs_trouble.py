@@ -123,16 +123,21 @@ def test_a_server_that_comes_back_is_found_again(make_sqs):
 
 
 @every_call
-@pytest.mark.parametrize("status", [200, 403, 404])
-@pytest.mark.parametrize("body", ["<html>Welcome</html>", '["a"]', "OK"])
-def test_an_answer_that_is_not_json_is_told(make_sqs, amazon, call, status, body):
-    amazon.prepare("*", body, status)
+def test_an_answer_that_is_not_json_is_told(make_sqs, amazon, call):
+    amazon.prepare("*", "<html>Welcome</html>", 200)
 
     text = told(call, make_sqs(amazon))
 
-    assert f"answers {status} without JSON" in text
-    assert body in text
+    assert "answers 200 without JSON ('<html>Welcome</html>')" in text
     assert '"endpoint_url"' in text
+
+
+@pytest.mark.parametrize("status", [200, 403, 404])
+@pytest.mark.parametrize("body", ['["a"]', '"OK"', "OK", "{"])
+def test_no_answer_is_taken_for_what_it_is_not(make_sqs, amazon, status, body):
+    amazon.prepare("*", body, status)
+
+    assert body in told(CALLS["lease"], make_sqs(amazon, f"{amazon.url}/1/mail"))
 
 
 def test_an_answer_that_is_not_json_may_pass_by(make_sqs, amazon):
@@ -165,17 +170,21 @@ def test_an_answer_that_says_nothing_about_what_was_sent_is_told(make_sqs, amazo
 
 
 @every_call
-@pytest.mark.parametrize(
-    "code", ["InvalidClientTokenId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidSecurity"]
-)
-def test_wrong_credentials_are_told_with_their_settings(make_sqs, amazon, call, code):
-    body = {"__type": f"com.amazon.coral.service#{code}", "message": "for the-secret-key"}
-    amazon.prepare("*", body, 403)
+def test_wrong_credentials_are_told_with_their_settings(make_sqs, amazon, call):
+    amazon.refuse("*", "InvalidClientTokenId", 403, "for the-secret-key")
 
     text = told(call, make_sqs(amazon))
 
-    assert f"{code}: for ***" in text
+    assert "InvalidClientTokenId: for ***" in text
     assert '"aws_secret_access_key"' in text
+
+
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "ExpiredToken", "InvalidSecurity"])
+def test_credentials_may_be_wrong_in_many_ways(make_sqs, amazon, code):
+    body = {"__type": f"com.amazon.coral.service#{code}", "message": "no"}
+    amazon.prepare("*", body, 403)
+
+    assert '"profile_name"' in told(CALLS["enqueue"], make_sqs(amazon))
 
 
 def test_a_policy_that_does_not_permit_it_is_told(make_sqs, amazon):

@@ -1,11 +1,30 @@
 """Fixtures of the tests of whole clusters."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cluster.trace import Trace
+from tests.processes import ClusterProcess
+
+
+@pytest.fixture
+def cluster(cluster: Callable[..., ClusterProcess]) -> Iterator[Callable[..., ClusterProcess]]:
+    """As in all tests, but what still runs is killed at once: an idle stop takes a second.
+
+    That clusters end politely is shown by the tests that stop them.
+    """
+    clusters: list[ClusterProcess] = []
+
+    def start(*arguments: Any, **options: Any) -> ClusterProcess:
+        clusters.append(cluster(*arguments, **options))
+        return clusters[-1]
+
+    yield start
+    for started in clusters:
+        started.kill()
 
 
 @pytest.fixture

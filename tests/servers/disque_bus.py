@@ -1,7 +1,7 @@
 """What carries messages between Disque nodes: a connection from each node to each other one.
 
-A message is an array of texts: kind, id of the sender, fields. The first on a connection is MEET, which
-says who is there, and PING follows every half second.
+A message is an array of texts: kind, id of the sender, fields. The first on a connection is MEET,
+which says who is there, and PING follows every half second.
 """
 
 import asyncio

@@ -223,6 +223,8 @@ def working(node: Node, words: Words) -> int:
     job = node.jobs.jobs.get(id)
     if job is None:
         raise Refused("NOJOB Job not known in the context of this node.")
+    if job.state is State.ACKED:
+        raise Refused("ACKED Job already acknowledged.")
     made = job.ctime // 1_000_000
     if node.jobs.clock() - made > (job.etime * 1000 - made) / 2:
         raise Refused(

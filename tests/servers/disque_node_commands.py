@@ -12,9 +12,7 @@ from .disque_node import Node
 from .disque_protocol import Refused, Status
 
 VERSION = "1.0-rc1"
-_CLIENT_HINT = (
-    "Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | SETNAME connection-name)"
-)
+_CLIENT_HINT = "Syntax error, try CLIENT (LIST | KILL ip:port | GETNAME | SETNAME connection-name)"
 
 
 def ping(node: Node, words: Words) -> Status:

@@ -1,4 +1,4 @@
-"""Several Disque servers of the tests act as one: copies, acknowledgements, and a node that dies."""
+"""Several Disque servers of the tests act as one: copies, acknowledgements, a node that dies."""
 
 import contextlib
 from collections.abc import Iterator

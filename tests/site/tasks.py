@@ -176,6 +176,14 @@ def hold_interpreter_for(seconds: float) -> None:
     collections.deque(itertools.repeat(None, int(pace * seconds)), maxlen=0)
 
 
+def record_holding(path: str, token: object, seconds: float) -> object:
+    """As `record`, holding the interpreter in between."""
+    write(path, f"start {token} {os.getpid()}")
+    hold_interpreter_for(seconds)
+    write(path, f"end {token} {os.getpid()}")
+    return token
+
+
 def long_call() -> bytes:
     """Stay in one C call that gives the interpreter's lock away and never looks for signals."""
     return hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2_000_000_000)
@@ -286,6 +294,12 @@ class RunsWhenOpened:
 def write_hook(task: Any) -> None:
     """Write "hook NAME SUCCESS" into `hooks.txt` in the tests' directory."""
     write(os.path.join(os.environ["TEST_DIR"], "hooks.txt"), f"hook {task.name} {task.success}")
+
+
+def slow_hook(task: Any) -> None:
+    """As `write_hook`, after a second."""
+    time.sleep(1)
+    write_hook(task)
 
 
 def failing_hook(task: Any) -> NoReturn:

@@ -77,6 +77,22 @@ def test_q_options_win_and_leave_the_keyword_to_nobody() -> None:
 
 
 @pytest.mark.usefixtures("memory")
+def test_the_old_word_for_a_cluster_is_taken_in_q_options() -> None:
+    async_task(tasks.noop, q_options={"broker_name": "mails"})
+    async_task(tasks.noop, q_options={"broker_name": "letters", "cluster": "mails"})
+
+    assert sent() == []
+    assert [package["cluster"] for package in sent("mails")] == ["mails", "mails"]
+
+
+@pytest.mark.usefixtures("memory")
+def test_a_name_by_keyword_wins_over_q_options() -> None:
+    async_task(tasks.noop, task_name="outer", q_options={"task_name": "inner"})
+
+    assert sent()[0]["name"] == "outer"
+
+
+@pytest.mark.usefixtures("memory")
 def test_options_of_none_say_nothing_but_a_timeout_of_none_does() -> None:
     async_task(tasks.noop, group=None, save=None, hook=None, timeout=None, q_options=None)
 

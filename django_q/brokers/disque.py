@@ -1,0 +1,300 @@
+"""The Disque broker: packages are jobs of a Disque cluster, lent by any of its nodes.
+
+What was learnt of Disque's commands, and which of them count: `docs/brokers/disque.rst`.
+"""
+
+import functools
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import redis
+
+from django_q.brokers.base import Broker
+from django_q.brokers.disque_nodes import Node, Nodes, configured_nodes
+from django_q.brokers.disque_receipts import BATCH, by_node, is_once, job_id, receipt_of
+from django_q.brokers.lease import Lease
+from django_q.conf import Conf, logger
+
+#: Characters after which a call is not filled further.
+BATCH_SIZE = 4 * 2**20
+#: Jobs that one step of a scan looks for.
+SCAN = 1000
+#: Milliseconds a node may take to have a package copied to others.
+COPY_LIMIT = 1000
+#: Seconds one waiting call asks for at most, well below the limit of a reply.
+BLOCK_LIMIT = 1.0
+
+
+class Disque(Broker):
+    """Keeps packages in Disque 1.0; a queue has the name of the cluster that serves it.
+
+    Disque cannot tell an old receipt from a new one: whoever had a package may acknowledge it.
+    """
+
+    has_receipts = can_renew = can_release = can_delay = can_delete = portable_receipts = True
+
+    def __init__(self, list_key: str | None = None) -> None:
+        super().__init__(list_key)
+        #: The last packages got fewer copies than usual; told once.
+        self._lacks_copies = False
+
+    @staticmethod
+    def get_connection(list_key: str | None = None) -> Nodes:
+        """Make clients for the nodes that the settings name; connects to none of them yet."""
+        return configured_nodes()
+
+    @property
+    def _nodes(self) -> Nodes:
+        nodes: Nodes = self.connection
+        return nodes
+
+    def close(self) -> None:
+        """Close the connections; the next use makes new ones."""
+        nodes = self.__dict__.pop("connection", None)
+        if nodes is not None:
+            nodes.close()
+
+    # -- producing --------------------------------------------------------------------------
+
+    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+        """Keep the packages in their order, a hundred at a time; their ids are those of the jobs.
+
+        If all nodes go away in between, the packages before that stay.
+        """
+        kept: list[str] = []
+        for batch in _batches(tasks):
+            add = functools.partial(self._add, batch=batch, delay=delay)
+            kept += self._nodes.call(add)
+        return kept
+
+    def _add(self, node: Node, batch: Sequence[str], delay: float) -> list[str]:
+        ids: dict[int, str] = {}
+        refused: dict[int, Exception] = {}
+        left = list(range(len(batch)))
+        choices = _copies()
+        for copies in choices:
+            replies = node.run_many(self._addjob(batch[place], delay, copies) for place in left)
+            answers = dict(zip(left, replies, strict=True))
+            refused = {n: reply for n, reply in answers.items() if isinstance(reply, Exception)}
+            ids |= {n: _text(reply) for n, reply in answers.items() if n not in refused}
+            left = [n for n, error in refused.items() if str(error).startswith("NOREPL")]
+            if len(left) < len(refused) or not left:
+                break
+        if refused:
+            if ids:
+                # All or none of a batch: whoever gets the error will send all of it again.
+                node.run("FASTACK", *ids.values())
+            raise next(iter(refused.values()))
+        self._tell_copies(node, copies if copies != choices[0] else None)
+        return [ids[place] for place in range(len(batch))]
+
+    def _addjob(self, payload: str, delay: float, copies: int | None) -> list[str | int]:
+        limits: list[str | int] = [
+            "RETRY",
+            math.ceil(Conf.RETRY),
+            "TTL",
+            math.ceil(Conf.DISQUE_TTL),
+        ]
+        if copies:
+            limits += ["REPLICATE", copies]
+        if delay > 0:
+            limits += ["DELAY", math.ceil(delay)]
+        return ["ADDJOB", self.list_key, payload, COPY_LIMIT, *limits]
+
+    def _tell_copies(self, node: Node, copies: int | None) -> None:
+        if copies and not self._lacks_copies:
+            text = "Disque at %s reaches too few nodes: packages are kept on %s of them."
+            logger.warning(text, node.address, copies)
+        self._lacks_copies = bool(copies)
+
+    # -- lending ----------------------------------------------------------------------------
+
+    def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
+        """Lend up to `limit` packages of one node; one alone when it had to be waited for.
+
+        All nodes are asked in turn, and then the one in use is waited at, a second at most.
+        """
+        deadline = time.monotonic() + wait
+        limit = max(1, min(limit, BATCH))
+        while True:
+            look = functools.partial(self._lend, limit=limit, wait=0.0)
+            leases = self._nodes.ask(look, bool)[-1]
+            left = deadline - time.monotonic()
+            if not leases and left > 0:
+                wait = min(left, BLOCK_LIMIT)
+                leases = self._nodes.call(functools.partial(self._lend, limit=limit, wait=wait))
+            if leases or time.monotonic() >= deadline:
+                return leases
+
+    def _lend(self, node: Node, limit: int, wait: float) -> list[Lease]:
+        # A timeout of zero would mean for ever.
+        how = ["TIMEOUT", max(1, round(wait * 1000))] if wait > 0 else ["NOHANG"]
+        words = ["GETJOB", *how, "COUNT", limit, "WITHCOUNTERS", "FROM", self.list_key]
+        jobs = [(_text(id), body, more) for _, id, body, *more in node.run(*words) or []]
+        begun = self._begin(node, [id for id, _, _ in jobs]) if jobs else set()
+        return [_lease(node, *job) for job in jobs if job[0] in begun]
+
+    @staticmethod
+    def _begin(node: Node, ids: Sequence[str]) -> set[str]:
+        """Begin the leases: GETJOB does not, the time until a job comes again has run before.
+
+        What is delivered once at most is done with. Gives the ids that were not deleted meanwhile.
+        """
+        calls = [("FASTACK" if is_once(id) else "WORKING", id) for id in ids]
+        try:
+            replies = node.run_many(calls)
+        except (redis.ConnectionError, redis.TimeoutError):
+            # They are ours all the same, and nobody else may have them.
+            return set(ids)
+        answers = zip(ids, replies, strict=True)
+        return {id for id, reply in answers if reply != 0 and not _is_code(reply, "NOJOB", "ACKED")}
+
+    # -- receipts ---------------------------------------------------------------------------
+
+    def acknowledge_many(self, receipts: Sequence[str]) -> None:
+        """Acknowledge the jobs, whoever has them now; by FASTACK if `disque_fastack` is set."""
+        self._run("FASTACK" if Conf.DISQUE_FASTACK else "ACKJOB", receipts)
+
+    def _run(self, command: str, receipts: Sequence[str]) -> None:
+        """Run a command about jobs on the nodes that lent them."""
+        for address, ids in by_node(receipts):
+            self._nodes.execute_command(command, *ids, start=address)
+
+    def renew(self, receipts: Sequence[str]) -> list[str]:
+        """Prolong leases; not those of packages that have lived half of `disque_ttl`."""
+        valid: set[str] = set()
+        for address, ids in by_node(receipts):
+            valid |= self._renew_at(address, ids)
+        return [receipt for receipt in receipts if job_id(receipt) in valid]
+
+    def _renew_at(self, address: str, ids: Sequence[str]) -> set[str]:
+        valid: set[str] = set()
+        unknown = list(ids)
+
+        def work(node: Node) -> bool:
+            replies = list(zip(unknown, _working(node, unknown), strict=True))
+            valid.update(id for id, reply in replies if isinstance(reply, int))
+            unknown[:] = [id for id, reply in replies if _is_code(reply, "NOJOB")]
+            # Another node may never have had them; the one that lent them knows.
+            return not unknown or node.address == address
+
+        self._nodes.ask(work, bool, address)
+        return valid
+
+    def release(
+        self, receipts: Sequence[str], delay: float = 0.0, *, counted: bool = False
+    ) -> None:
+        """Give jobs back: by NACK, which this broker does not count, or ENQUEUE, which it does.
+
+        With a delay they come back after their own RETRY if that is it, else as new jobs.
+        """
+        if delay <= 0:
+            self._run("ENQUEUE" if counted else "NACK", receipts)
+            return
+        for address, ids in by_node(receipts):
+            put_off = functools.partial(self._put_off, ids=ids, delay=delay, counted=counted)
+            self._nodes.call(put_off, address)
+
+    def _put_off(self, node: Node, ids: Sequence[str], delay: float, counted: bool) -> None:
+        retries = dict(zip(ids, _working(node, ids), strict=True))
+        if counted:
+            # What lapses is counted, too.
+            ids = [id for id in ids if retries[id] != math.ceil(delay)]
+        bodies = {id: _facts(reply)["body"] for id, reply in _shown(node, ids) if reply}
+        if bodies:
+            self._add(node, list(bodies.values()), delay)
+            node.run("ACKJOB", *bodies)
+
+    # -- the queue --------------------------------------------------------------------------
+
+    def delete(self, task_id: str) -> bool:
+        """Take the job away from all nodes, waiting, leased or delayed."""
+        id = job_id(task_id)
+
+        def work(node: Node) -> bool:
+            facts = _facts(node.run("SHOW", id))
+            # Not DELJOB: the copies on other nodes would come.
+            return facts.get("state", b"acked") != b"acked" and bool(node.run("ACKJOB", id))
+
+        return bool(id) and any(self._nodes.ask(work, bool))
+
+    def purge_queue(self) -> None:
+        """Delete the jobs that the nodes which answer know; looks at all jobs of all queues."""
+        self._nodes.each(self._purge)
+
+    def _purge(self, node: Node) -> None:
+        cursor, states = b"0", ("STATE", "active", "STATE", "queued", "STATE", "wait-repl")
+        while True:
+            words = ("JSCAN", cursor, "COUNT", SCAN, "QUEUE", self.list_key, *states)
+            cursor, ids = node.run(*words)
+            if ids:
+                node.run("FASTACK", *ids)
+            if cursor == b"0":
+                return
+
+    def queue_size(self) -> int:
+        """Count what waits on the nodes that answer."""
+        return sum(self._nodes.each(lambda node: int(node.run("QLEN", self.list_key))))
+
+    def ping(self) -> bool:
+        """Ask one node after another over new connections, within two seconds for all of them."""
+        return self._nodes.ping()
+
+    def info(self) -> str:
+        """Name and version, as `Disque 1.0-rc1`; asked once."""
+        if self._info is None:
+            facts = self._nodes.call(lambda node: node.run("INFO", "server"))
+            self._info = f"Disque {facts.get('disque_version', '')}".strip()
+        return self._info
+
+
+def _copies() -> list[int | None]:
+    """Give the numbers of copies to try: None is what the node thinks right, at most three."""
+    if Conf.RETRY <= 0:
+        return [1]
+    return [Conf.DISQUE_REPLICATE] if Conf.DISQUE_REPLICATE else [None, 2, 1]
+
+
+def _lease(node: Node, id: str, body: bytes, more: Sequence[Any]) -> Lease:
+    counters: Mapping[bytes, int] = dict(zip(more[::2], more[1::2], strict=True))
+    # Strange bytes of another producer are not opened, but kept where a person can look at them.
+    payload = body.decode(errors="replace")
+    deliveries = 1 + counters[b"additional-deliveries"]
+    return Lease(receipt_of(id, node.address), payload, id, deliveries)
+
+
+def _working(node: Node, ids: Sequence[str]) -> list[Any]:
+    return node.run_many(("WORKING", id) for id in ids)
+
+
+def _shown(node: Node, ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    return zip(ids, node.run_many(("SHOW", id) for id in ids), strict=True)
+
+
+def _facts(reply: Sequence[Any] | None) -> dict[str, Any]:
+    names = [_text(name) for name in (reply or [])[::2]]
+    return dict(zip(names, (reply or [])[1::2], strict=True))
+
+
+def _is_code(reply: Any, *codes: str) -> bool:
+    return isinstance(reply, redis.ResponseError) and str(reply).startswith(codes)
+
+
+def _batches(tasks: Iterable[str]) -> Iterator[list[str]]:
+    """Split into lists of BATCH packages, or fewer if they are large."""
+    batch: list[str] = []
+    size = 0
+    for task in tasks:
+        batch.append(task)
+        size += len(task)
+        if len(batch) >= BATCH or size >= BATCH_SIZE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

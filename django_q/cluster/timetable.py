@@ -1,0 +1,58 @@
+"""What the housekeeper does about schedules: those that settings declare, those due, those late.
+
+Each is a duty of its own, so that a trouble with one does not keep the others from being done.
+"""
+
+from django.utils import timezone
+
+from django_q.brokers import Broker
+from django_q.conf import Conf, logger
+from django_q.executor import SoftLimit
+from django_q.planning import synchronise
+from django_q.punctuality import unpunctual
+from django_q.schedule_rows import ScheduleRows
+from django_q.scheduler import Scheduler
+from django_q.status import Stat
+
+
+class Timetable:
+    """The schedules of one cluster. Used in the main thread of its housekeeper."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._rows = ScheduleRows(broker.list_key)
+        self._scheduler = Scheduler(broker, SoftLimit())
+        self._is_synchronised = False
+        self._told: set[int] | None = None
+
+    def synchronise(self) -> None:
+        """Make the schedules that settings declare, once. Raises ResultsUnavailable."""
+        if not self._is_synchronised:
+            with self._rows.watched():
+                synchronise(self._broker.list_key)
+            self._is_synchronised = True
+
+    def look(self) -> None:
+        """Enqueue what is due. Raises as `Scheduler.run_due`."""
+        self._scheduler.look()
+
+    def tell(self) -> None:
+        """Log schedules that are late, or that nobody serves, each once.
+
+        Raises ResultsUnavailable and BrokerError.
+        """
+        if self._told is None:
+            # Others that start with this one have not said so yet, and what is late now is
+            # just being enqueued.
+            self._told = set()
+            return
+        stats = Stat.get_all(self._broker)
+        served = {stat.queue for stat in stats if stat.status != Conf.STOPPED}
+        with self._rows.watched():
+            # Who does not see the own heartbeat does not see those of others.
+            is_known = self._broker.list_key in served
+            found = unpunctual(timezone.now(), served if is_known else None)
+        for late in found:
+            if late.id not in self._told and not late.is_disabled:
+                logger.warning("Schedule %s (%d) %s", late.name, late.id, late.reason)
+        self._told = {late.id for late in found}

@@ -1,0 +1,232 @@
+"""Plans schedules: `schedule` in code, and `synchronise` for those that the settings declare.
+
+Names are unique among what is planned here. There may be namesakes from before, so the table has
+no rule about them.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, router, transaction
+from django.utils import timezone
+
+from django_q.conf import Conf, logger
+from django_q.enqueue import OPTIONS, take_options
+from django_q.exceptions import PackageError
+from django_q.models import Ledger, Schedule
+from django_q.models.timing import as_stored
+from django_q.package import build_package, function_path, seal_package
+from django_q.schedule_arguments import keep
+
+#: Keywords of `schedule` that are columns; all others go to the function.
+_COLUMNS = (
+    *("name", "hook", "schedule_type", "minutes", "repeats", "next_run", "cron", "cluster"),
+    *("intended_date_kwarg", "catch_up"),
+)
+#: What makes a schedule due at other times when it changes.
+_TIMING = ("schedule_type", "minutes", "seconds", "cron")
+#: What a declaration says of a row that nothing else changes.
+_DECLARED = (
+    *("func", "hook", "args", "kwargs", "cluster", "intended_date_kwarg", "catch_up"),
+    *_TIMING,
+)
+#: Begins the column `declaration` of what the settings declare, and of what code does.
+_BY_SETTINGS, _BY_CODE = "settings ", "code "
+#: The error of a schedule that was declared once.
+_GONE = 'It is no longer declared in Q_CLUSTER["schedules"].'
+#: A column that a declaration leaves out tells the type.
+_TYPES = {
+    "cron": Schedule.CRON,
+    "seconds": Schedule.SECONDS,
+    "minutes": Schedule.MINUTES,
+}
+
+
+def schedule(func: Any, *args: Any, **kwargs: Any) -> Schedule:
+    """Plan a task for certain times; gives the saved schedule.
+
+    The keywords `name, hook, schedule_type, minutes, repeats, next_run, cron, cluster,
+    intended_date_kwarg, catch_up`, and `seconds` with the type Seconds, are the schedule's; task
+    options may stand in `q_options`; all others are the function's. With `update_by_name=True` a
+    schedule of that name becomes what is said here, and keeps its next run where it can.
+
+    Raises IntegrityError when the name is taken, ValidationError for a value that no column takes,
+    and PackageError when the task could not be sent.
+    """
+    is_update = kwargs.pop("update_by_name", False)
+    names = [name for name in _COLUMNS if name in kwargs]
+    if kwargs.get("schedule_type") == Schedule.SECONDS and "seconds" in kwargs:
+        names.append("seconds")
+    values = {name: kwargs.pop(name) for name in names}
+    made = _make(func, args, kwargs, values)
+    alias = router.db_for_write(Schedule)
+    if not made.name:
+        if is_update:
+            raise ValueError("update_by_name needs the name of the schedule.")
+        made.save(using=alias)
+        return made
+    with _name_held(made.name, alias):
+        known = _named(made.name, alias)
+        if known is not None and not is_update:
+            raise IntegrityError(f"There is a schedule named {made.name!r} already.")
+        if is_update:
+            made.declaration = _BY_CODE + _digest(made, values)
+        if known is None:
+            made.save(using=alias)
+            return made
+        if (known.declaration or "").startswith(_BY_SETTINGS):
+            raise IntegrityError(f'{made.name!r} is declared in Q_CLUSTER["schedules"].')
+        _lay_over(known, made, values.get("next_run") is not None)
+        return known
+
+
+def synchronise(queue: str) -> None:
+    """Make the schedules of a queue what `Q_CLUSTER["schedules"]` says of them, by name.
+
+    New ones are made, changed ones are changed, those that are declared no longer are disabled.
+    Schedules that were made otherwise stay as they are. What cannot be made is logged, and the
+    others are.
+    """
+    alias = router.db_for_write(Schedule)
+    for name, values in Conf.SCHEDULES.items():
+        try:
+            made = _declared(name, values)
+            if (made.cluster or Conf.PREFIX) == queue:
+                _synchronise_one(made, values, alias)
+        except (ValidationError, ValueError, TypeError, PackageError) as error:
+            reason = " ".join(error.messages) if isinstance(error, ValidationError) else error
+            logger.error('Q_CLUSTER["schedules"] declares %s, which cannot be: %s', name, reason)
+    gone = Schedule.objects.using(alias).filter(declaration__startswith=_BY_SETTINGS, enabled=True)
+    for row in gone.exclude(name__in=list(Conf.SCHEDULES)):
+        if (row.cluster or Conf.PREFIX) == queue:
+            row.enabled, row.error = False, _GONE
+            row.save(using=alias, update_fields=["enabled", "error"])
+            logger.warning("Schedule %s is disabled: %s", row.name, _GONE)
+
+
+def _synchronise_one(made: Schedule, values: Mapping[str, Any], alias: str) -> None:
+    made.declaration = _BY_SETTINGS + _digest(made, values)
+    with _name_held(str(made.name), alias):
+        known = _named(str(made.name), alias)
+        if known is None:
+            made.save(using=alias)
+            logger.info("Schedule %s was made, as the settings declare", made.name)
+        elif not (known.declaration or "").startswith(_BY_SETTINGS):
+            raise ValueError("A schedule of that name was made otherwise. Rename or delete it.")
+        elif _lay_over(known, made, values.get("next_run") is not None):
+            logger.info("Schedule %s was changed, as the settings declare", made.name)
+
+
+def _declared(name: str, values: Any) -> Schedule:
+    """Make the schedule that an entry of the settings describes."""
+    if not isinstance(values, Mapping) or "func" not in values:
+        raise ValueError(f'It is {values!r:.200}: give a dict with "func" and when to call it.')
+    known = {*_COLUMNS, "func", "args", "kwargs", "q_options", "seconds"} - {"name"}
+    if unknown := set(values) - known:
+        raise ValueError(
+            f"It has the unknown key {min(unknown, key=str)!r}; the keys are {sorted(known)}."
+        )
+    columns = {key: values[key] for key in (*_COLUMNS, "seconds") if key in values}
+    kind = columns.get("schedule_type")
+    if isinstance(kind, str):
+        # By its name too: settings cannot import the model.
+        columns["schedule_type"] = getattr(Schedule, kind.upper(), kind)
+    args = values.get("args", ())
+    args = tuple(args) if isinstance(args, (list, tuple)) else (args,)
+    kwargs = dict(values.get("kwargs") or {})
+    if values.get("q_options"):
+        kwargs["q_options"] = values["q_options"]
+    made = _make(values["func"], args, kwargs, columns | {"name": name})
+    if made.schedule_type == Schedule.ONCE:
+        raise ValueError("It has to repeat: give schedule_type, cron, minutes or seconds.")
+    return made
+
+
+def _make(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: Mapping[str, Any]
+) -> Schedule:
+    """Make a schedule that could be run, unsaved and checked; `values` are columns."""
+    columns = {key: value for key, value in values.items() if value is not None}
+    if "schedule_type" not in columns:
+        kinds = [kind for column, kind in _TYPES.items() if column in columns]
+        columns["schedule_type"] = kinds[0] if kinds else Schedule.ONCE
+    kwargs = dict(kwargs)
+    options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs}
+    options |= kwargs.pop("q_options", None) or {}
+    hook = columns.get("hook", options.pop("hook", None))
+    if options.get("broker") is not None:
+        raise PackageError("A schedule cannot keep a broker: name its queue, with cluster.")
+    _try_out(func, args, kwargs, options | {"hook": hook})
+    if hook is not None:
+        columns["hook"] = function_path(hook)
+    try:
+        kept = keep(args, kwargs, options)
+    except Exception as error:  # pickling runs any code
+        raise PackageError(f"{function_path(func)}: {error}") from error
+    made = Schedule(func=function_path(func), **columns, **kept._asdict())
+    made.full_clean()
+    made.next_run = as_stored(made.next_run)
+    return made
+
+
+def _try_out(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
+) -> None:
+    """Pack such a task: whoever plans one that cannot be sent is told, and not the log at night."""
+    known = {key: value for key, value in options.items() if key != "broker_name"}
+    package = build_package(func, args, kwargs, take_options({"q_options": known}))
+    seal_package(package, Conf.CLUSTER_NAME)
+
+
+def _lay_over(row: Schedule, made: Schedule, is_time_given: bool) -> bool:
+    """Make a row what was declared, and save it; False when it is that already."""
+    now = timezone.now()
+    is_new = row.declaration != made.declaration
+    differs = {name for name in _DECLARED if getattr(row, name) != getattr(made, name)}
+    if not is_new and not differs and row.error != _GONE:
+        return False
+    for name in (*_DECLARED, "sealed", "declaration", *(["repeats"] if is_new else [])):
+        setattr(row, name, getattr(made, name))
+    due = as_stored(made.next_run)
+    is_retimed = bool(differs & set(_TIMING))
+    if row.schedule_type != Schedule.CRON:
+        if is_time_given and (due is None or due > now):
+            row.next_run = due
+        elif is_retimed:
+            is_past = due is not None and row.schedule_type != Schedule.ONCE
+            row.next_run = made.calculate_next_run(after=now) if is_past else due
+    # What was broken may be mended now. What a person has paused stays so.
+    row.enabled = row.enabled or bool(row.error)
+    row.full_clean()
+    row.save()
+    return True
+
+
+def _named(name: str, alias: str) -> Schedule | None:
+    # Locked, and so read as it is now, even in a transaction that has begun before.
+    rows = Schedule.objects.using(alias).select_for_update().filter(name=name)
+    return rows.order_by("pk").first()
+
+
+@contextlib.contextmanager
+def _name_held(name: str, alias: str) -> Iterator[None]:
+    """Let nobody else make a schedule of this name until the transaction ends.
+
+    A row of the ledger that is there and gone in one transaction: as a unique key, it makes the
+    second one wait for the end of the first.
+    """
+    key = f"schedule {hashlib.sha256(name.encode()).hexdigest()}"
+    with transaction.atomic(using=alias):
+        rows = Ledger.objects.using(alias)
+        rows.create(key=key)
+        rows.filter(pk=key).delete()
+        yield
+
+
+def _digest(made: Schedule, values: Mapping[str, Any]) -> str:
+    said = [getattr(made, name) for name in _DECLARED]
+    said += [made.repeats, values.get("next_run")]
+    return hashlib.sha256(repr(said).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The IronMQ broker beyond the contract."""
