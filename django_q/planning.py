@@ -153,9 +153,7 @@ def _make(
     if "schedule_type" not in columns:
         kinds = [kind for column, kind in _TYPES.items() if column in columns]
         columns["schedule_type"] = kinds[0] if kinds else Schedule.ONCE
-    kwargs = dict(kwargs)
-    options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs}
-    options |= kwargs.pop("q_options", None) or {}
+    options = _pop_options(kwargs := dict(kwargs))
     hook = columns.get("hook", options.pop("hook", None))
     if options.get("broker") is not None:
         raise PackageError("A schedule cannot keep a broker: name its queue, with cluster.")
@@ -172,12 +170,21 @@ def _make(
     return made
 
 
+def _pop_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Move the task's options out of the keywords, as `take_options` will when it is due."""
+    inner = kwargs.pop("q_options", None) or {}
+    if not isinstance(inner, Mapping):
+        raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
+    named = {key: kwargs.pop(key) for key in OPTIONS if kwargs.get(key) is not None}
+    first = {key: named[key] for key in ("task_name",) if key in named}
+    return named | dict(inner) | first
+
+
 def _try_out(
     func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
 ) -> None:
     """Pack such a task: whoever plans one that cannot be sent is told, and not the log at night."""
-    known = {key: value for key, value in options.items() if key != "broker_name"}
-    package = build_package(func, args, kwargs, take_options({"q_options": known}))
+    package = build_package(func, args, kwargs, take_options({"q_options": options}))
     seal_package(package, Conf.CLUSTER_NAME)
 
 

@@ -47,8 +47,6 @@ def build_scheduled(
 
 def _options(schedule: Schedule, found: Arguments) -> dict[str, Any]:
     """Give the options of the task; takes them out of what is found, as `async_task` does."""
-    # How django-q called the option that is `cluster` now.
-    queue = found.options.pop("broker_name", None)
     if isinstance(found.kwargs, dict):
         found.kwargs["q_options"] = found.options
         options = take_options(found.kwargs)
@@ -56,7 +54,7 @@ def _options(schedule: Schedule, found: Arguments) -> dict[str, Any]:
         options = take_options({"q_options": found.options})
     for name in ("sync", "broker"):  # not for a cluster
         options.pop(name, None)
-    queue = options.get("cluster") or queue or schedule.cluster
+    queue = options.get("cluster") or schedule.cluster
     if queue:
         options["cluster"] = str(queue)
     if schedule.hook:

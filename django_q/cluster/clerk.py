@@ -24,7 +24,7 @@ from django_q.brokers import Broker, Lease
 from django_q.cluster.outbox import Finished, Outbox
 from django_q.cluster.patience import Patience
 from django_q.cluster.room import Room
-from django_q.cluster.scoreboard import Holdings, Scoreboard, Slot
+from django_q.cluster.scoreboard import Holdings, Scoreboard, Slot, State
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
 from django_q.results.ledger import package_key
@@ -282,6 +282,7 @@ class Clerk(threading.Thread):
             self._settle()
         self._returned.extend(self._held.values())
         self._give_back()
+        self._slot.set("state", State.LEFT)
         if self.busy_since:
             # Nobody else is left to end what the task has started.
             os.killpg(0, signal.SIGKILL)

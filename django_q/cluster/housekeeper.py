@@ -41,8 +41,9 @@ _LEDGER_PERIOD = 3600.0
 _GATHER_PERIOD = 5.0
 #: Time between two looks for schedules that are late, by a minute at least.
 _TELL_PERIOD = 30.0
-#: Time workers have to leave by themselves when the supervisor is gone.
-_ORPHAN_TIME = 2.0
+#: Time workers have to leave by themselves when the supervisor is gone: they need some 1.3 s, and
+#: all are gone within two.
+_ORPHAN_TIME = 1.5
 #: A worker whose clerk was silent for so long is stuck, however short `retry` is.
 _SILENCE = 1.0
 #: Those of these states hold nothing.

@@ -1,9 +1,11 @@
-"""The Amazon SQS broker keeps the contract, on both servers that play Amazon and on FIFO queues."""
+"""The Amazon SQS broker keeps the contract, on both servers that play Amazon, and FIFO queues."""
 
 from typing import ClassVar
+from urllib.parse import quote
 
 import pytest
 
+from django_q.brokers import get_broker
 from django_q.brokers.aws_sqs import Sqs
 from django_q.brokers.base import Broker
 from django_q.testing import BrokerSuite
@@ -68,3 +70,56 @@ class TestFifoOnMoto(TestOnMoto):
 
     suffix = ".fifo"
     options: ClassVar[dict[str, object]] = {"message_group_id": None}
+
+
+def payloads(leases):
+    return [lease.payload for lease in leases]
+
+
+# Which class.
+
+
+def test_an_empty_dict_chooses_it(q_cluster):
+    q_cluster(sqs={})
+
+    assert type(get_broker("mail")) is Sqs
+
+
+def test_a_url_chooses_it(moto, q_cluster):
+    q_cluster(broker=f"sqs://a:b@?region=eu-west-1&create=false&endpoint_url={quote(moto.url)}")
+    broker = get_broker("mail")
+
+    assert broker.ping()
+    assert broker.info() == f"Amazon SQS eu-west-1 ({moto.url})"
+    broker.close()
+
+
+def test_a_subclass_may_bring_its_own_session(moto, make_sqs):
+    asked = []
+
+    class OwnSession(Sqs):
+        @staticmethod
+        def get_connection(list_key=None):
+            asked.append(list_key)
+            return Sqs.get_connection(list_key)
+
+    broker = make_sqs(moto, "own-session", kind=OwnSession)
+    broker.enqueue("a")
+
+    assert payloads(broker.lease(1, 1)) == ["a"]
+    assert asked == ["own-session"]
+
+
+def test_a_subclass_that_writes_an_old_method_is_called_by_it(moto, make_sqs):
+    class Loud(Sqs):
+        def enqueue(self, task):
+            return super().enqueue(task.upper())
+
+        def dequeue(self):
+            return super().dequeue()
+
+    broker = make_sqs(moto, kind=Loud)
+
+    broker.enqueue_many(["a"])
+
+    assert payloads(broker.lease(1, 1)) == ["A"]

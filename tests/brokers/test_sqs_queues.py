@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from django_q.brokers.aws_sqs import Sqs
 from django_q.brokers.sqs_settings import region_of
 from django_q.exceptions import BrokerError, BrokerUnavailable, ConfigurationError
 
@@ -265,37 +264,3 @@ def test_the_same_text_is_kept_as_often_as_it_is_sent(server, make_sqs):
     broker.enqueue("a")
 
     assert payloads(broker.lease(10, 1)) == ["a", "a", "a"]
-
-
-# A session of one's own.
-
-
-def test_a_subclass_may_bring_its_own_session(moto, make_sqs):
-    asked = []
-
-    class OwnSession(Sqs):
-        @staticmethod
-        def get_connection(list_key=None):
-            asked.append(list_key)
-            return Sqs.get_connection(list_key)
-
-    broker = make_sqs(moto, "own-session", kind=OwnSession)
-    broker.enqueue("a")
-
-    assert payloads(broker.lease(1, 1)) == ["a"]
-    assert asked == ["own-session"]
-
-
-def test_a_subclass_that_writes_an_old_method_is_called_by_it(moto, make_sqs):
-    class Loud(Sqs):
-        def enqueue(self, task):
-            return super().enqueue(task.upper())
-
-        def dequeue(self):
-            return super().dequeue()
-
-    broker = make_sqs(moto, kind=Loud)
-
-    broker.enqueue_many(["a"])
-
-    assert payloads(broker.lease(1, 1)) == ["A"]

@@ -1,0 +1,1 @@
+"""A project on Django Q or django-q2, in a Python environment of its own; see `environments`."""
