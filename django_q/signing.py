@@ -5,7 +5,9 @@ salt binds project, purpose and queue, so that a heartbeat or a cached result ca
 a task. *Legacy* is Django Q's: `django.core.signing.dumps` with the project's name as salt.
 """
 
+import datetime
 import functools
+import io
 import pickle
 import zlib
 from typing import Any
@@ -56,7 +58,20 @@ class SignedPackage:
         signed = _signer(Conf.version, Conf.PREFIX).unsign(obj)
         is_compressed = signed.startswith(".")
         data = b64_decode(signed[is_compressed:].encode())
-        return pickle.loads(_expand(data) if is_compressed else data)
+        return _LegacyUnpickler(io.BytesIO(_expand(data) if is_compressed else data)).load()
+
+
+class _LegacyUnpickler(pickle.Unpickler):
+    """Reads what a Django older than 4 pickled, whose moments are in the UTC of pytz."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("pytz", "_UTC"):
+            return _utc
+        return super().find_class(module, name)
+
+
+def _utc() -> datetime.timezone:
+    return datetime.UTC
 
 
 def seal(obj: Any, purpose: str, queue: str) -> str:

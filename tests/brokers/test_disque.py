@@ -58,7 +58,7 @@ class TestDisqueOnTwoNodes(TestDisque):
     """Two nodes: every broker has its own in use, at random."""
 
     keeps_order = False
-    #: Of a lapse that another node finds, that one is not told.
+    #: Two nodes may find the same lapse, and count it twice.
     counts_deliveries = False
 
     @pytest.fixture(autouse=True)

@@ -125,9 +125,14 @@ class Keeper:
 
     def _on_repljob(self, sender: bytes, *fields: bytes) -> None:
         job = self._unpack(fields)
+        queue = self.jobs.queues.get(job.queue)
+        if queue and "in" in queue.paused:
+            return
         if known := self.jobs.jobs.get(job.id):
             known.holders |= job.holders
         else:
+            # It was queued by the other node: when it is here, that is told and counted.
+            job.was_queued = True
             self.jobs.add(job)
         self._send([sender], b"GOTJOB", job.id)
 

@@ -54,6 +54,8 @@ class Node(Keeper):
 
     def _on_willqueue(self, sender: bytes, id: bytes) -> None:
         job = self.jobs.jobs.get(id)
+        if job and job.state in (State.ACTIVE, State.QUEUED):
+            job.holders.add(sender)
         if job and job.state is State.QUEUED:
             self._tell("QUEUED", job, "before")
         elif job and job.state is State.ACKED:
@@ -107,9 +109,10 @@ class Node(Keeper):
         job = self.jobs.jobs.get(id)
         if job:
             self._set_acked(job)
-        if job is None or len(job.holders) <= int(may_have) or int(may_have) == 0:
+        is_larger = job is not None and len(job.holders) > int(may_have)
+        if not is_larger or int(may_have) == 0:
             self._send([sender], b"GOTACK", id, b"%d" % (job is not None))
-        if job and len(job.holders) > int(may_have):
+        if job and is_larger:
             self._collect(job)
 
     def _on_gotack(self, sender: bytes, id: bytes, known: bytes) -> None:

@@ -33,7 +33,7 @@ def keep_rows() -> None:
     times = {"started": now - timedelta(seconds=9), "stopped": now - timedelta(seconds=4)}
     Task.objects.create(
         id="a" * 32, name="a success", func="operator.add", args=(20, 22), kwargs={"deep": [(1, 2)]},
-        result={"sum": 42, "when": now}, group="old", hook="jobs.hook", success=True, **times,
+        result={"sum": 42, "on": now.date()}, group="old", hook="jobs.hook", success=True, **times,
     )  # fmt: skip
     Task.objects.create(
         id="b" * 32, name="a failure", func="operator.truediv", args=(1, 0), kwargs={},

@@ -1,0 +1,137 @@
+"""`manage.py qbroker`: a hand on the queue and on what was rejected."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from django_q.brokers import get_broker
+from django_q.models import Rejected
+from django_q.results import rejected
+from django_q.results.rejected import Rejection
+from tests.servers.base import free_port
+
+Configure = Callable[..., Any]
+
+
+def qbroker(*arguments: str) -> str:
+    """Run the command; what it printed."""
+    out = io.StringIO()
+    call_command("qbroker", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def as_json(*arguments: str) -> Any:
+    return json.loads(qbroker(*arguments, "--json"))
+
+
+@pytest.fixture
+def queue(database: str, q_cluster: Configure) -> Any:
+    """A queue in the database."""
+    q_cluster(orm=database)
+    return get_broker()
+
+
+def reject(reason: str, queue: str = "default") -> int:
+    rejected.keep(Rejection(queue, f"payload of {reason}", reason, None))
+    return Rejected.objects.get(reason=reason).pk
+
+
+def test_info_names_the_server(queue: Any) -> None:
+    assert as_json("info")["server"].startswith("ORM default (SQLite")
+    assert "django_q.brokers.orm.ORM" in qbroker("info")
+
+
+def test_ping_tells_of_a_server_that_is_away(q_cluster: Configure) -> None:
+    port = free_port()
+    q_cluster(redis=f"redis://:secret@127.0.0.1:{port}/0")
+
+    with pytest.raises(CommandError, match=f"127.0.0.1:{port}") as caught:
+        qbroker("ping")
+
+    assert "secret" not in str(caught.value)
+
+
+def test_ping_of_a_server_that_is_there(queue: Any) -> None:
+    assert as_json("ping") == {"queue": "default", "ping": True}
+
+
+def test_size_counts_what_waits_and_what_is_leased(queue: Any) -> None:
+    queue.enqueue_many(["a", "b", "c"])
+    queue.lease(1)
+
+    assert as_json("size") == {"queue": "default", "waiting": 2, "leased": 1}
+
+
+def test_size_of_another_queue(queue: Any) -> None:
+    get_broker("mail").enqueue("a")
+
+    assert as_json("size", "--queue", "mail")["waiting"] == 1
+
+
+@pytest.mark.parametrize("command", ["purge", "delete"])
+def test_what_cannot_be_undone_asks_first(
+    queue: Any, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.enqueue("a")
+    monkeypatch.setattr("builtins.input", lambda question: "no")
+
+    with pytest.raises(CommandError, match="Nothing was changed"):
+        qbroker(command)
+
+    assert queue.queue_size() == 1
+
+
+@pytest.mark.parametrize("command", ["purge", "delete"])
+def test_with_yes_it_is_done(queue: Any, command: str) -> None:
+    queue.enqueue("a")
+
+    qbroker(command, "--yes")
+
+    assert queue.queue_size() == 0
+
+
+def test_nobody_at_the_prompt_is_a_no(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(question: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", nobody)
+
+    with pytest.raises(CommandError, match="Give --yes"):
+        qbroker("purge")
+
+
+def test_rejected_packages_are_listed_and_shown(queue: Any) -> None:
+    number = reject("bad signature")
+    reject("of another queue", "mail")
+
+    assert [row["reason"] for row in as_json("rejected", "list", "--queue", "default")] == [
+        "bad signature"
+    ]
+    assert as_json("rejected", "show", str(number))["payload"] == "payload of bad signature"
+
+
+def test_a_rejected_package_goes_back_into_its_queue(queue: Any) -> None:
+    number = reject("key was rotated", "mail")
+
+    qbroker("rejected", "requeue", str(number))
+
+    assert get_broker("mail").lease(1)[0].payload == "payload of key was rotated"
+    assert not Rejected.objects.exists()
+
+
+def test_rejected_packages_are_dropped_with_consent(queue: Any) -> None:
+    reject("one")
+    reject("two")
+
+    assert as_json("rejected", "drop", "--all", "--yes") == {"dropped": 2}
+    assert not Rejected.objects.exists()
+
+
+@pytest.mark.parametrize(("ids", "what"), [((), "Which ones"), (("77",), "no rejected package 77")])
+def test_which_ones_must_be_said(queue: Any, ids: tuple[str, ...], what: str) -> None:
+    with pytest.raises(CommandError, match=what):
+        qbroker("rejected", "requeue", *ids)
