@@ -58,11 +58,12 @@ def _parts_of_django_q(
 ) -> dict[str, Any]:
     """Give the options by which a cluster of django-q2 knows parts, which ours does too.
 
-    It looks for the arguments of all of them in the cache, under this key.
+    It looks for the arguments of all of them in the cache, on Redis under the list's own name.
     """
     if broker.cache is not None:
+        queues = (broker.list_key, f"django_q:{broker.list_key}:q")
         arguments = SignedPackage.dumps(elements)
-        broker.cache.set(f"{broker.list_key}:{iter_id}:args", arguments, timeout=None)
+        broker.cache.set_many({f"{queue}:{iter_id}:args": arguments for queue in queues}, None)
     options = {"group": iter_id, "iter_count": len(elements), "cached": True}
     return options | ({"iter_cached": whole["cached"]} if whole.get("cached") else {})
 

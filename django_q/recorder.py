@@ -60,6 +60,13 @@ class Stores(NamedTuple):
     database: DatabaseStore
     cache: CacheStore
 
+    def attempts(self, task_id: str) -> int:
+        """Tell how many runs of a task were recorded, wherever. Raises ResultsUnavailable."""
+        found = self.database.attempts(task_id)
+        if not found and Conf.CACHE and (task := self.cache.fetch(task_id)) is not None:
+            found = int(task.attempt_count)
+        return found
+
 
 def make_stores() -> Stores:
     """Make the stores the settings name; connects to nothing."""

@@ -116,7 +116,9 @@ def parse_args(text: str | None) -> tuple[Any, ...]:
     """
     if not text or not text.strip():
         return ()
-    value = _literal(text.strip(), "arguments", text)
+    stripped = text.strip()
+    # Python goes on to the next line only within brackets.
+    value = _literal(f"({stripped}\n)" if "\n" in stripped else stripped, "arguments", text)
     return value if isinstance(value, tuple) else (value,)
 
 

@@ -2,7 +2,8 @@
 
 from django.contrib import admin
 
-from django_q.admin.queues import LedgerAdmin, QueueAdmin, RejectedAdmin
+from django_q.admin.queues import LedgerAdmin, QueueAdmin
+from django_q.admin.rejected import RejectedAdmin
 from django_q.admin.results import FailAdmin, TaskAdmin, resubmit_task
 from django_q.admin.schedules import ScheduleAdmin
 from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success

@@ -1,4 +1,4 @@
-"""Looks into pickles without running any code of theirs, for pages that list many of them.
+"""Looks into pickles without running any code of theirs, for the pages of the admin.
 
 Names that a pickle wants to import become stand-ins, but for a few plain kinds of values. The
 interpreter in Python is used on purpose: the one in C reserves memory as a pickle tells it to.
@@ -6,26 +6,31 @@ interpreter in Python is used on purpose: the one in C reserves memory as a pick
 
 import io
 import pickle
-import reprlib
+import struct
 import zlib
 from base64 import b64decode
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 from django.core.signing import b64_decode
 
-#: Characters of a stored text that are looked at; a list shows a hundred of them.
+#: Characters of a stored text that a list looks at, of which it shows a hundred; a page of one row
+#: looks at more.
 LONGEST = 64 * 1024
+LONGEST_ALONE = 256 * 1024
 #: Bytes that a compressed package may grow to before it is too large to look at.
 _LARGEST = 4 * LONGEST
 
 _PLAIN = {
-    "builtins": ("bytearray", "complex", "frozenset", "set"),
+    "builtins": ("complex", "frozenset", "set"),
     "collections": ("OrderedDict",),
     "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
     "decimal": ("Decimal",),
     "uuid": ("SafeUUID", "UUID"),
     "zoneinfo": ("ZoneInfo._unpickle",),
 }
+#: Django pickles the instances of models as a call of this.
+_MODEL = ("django.db.models.base", "model_unpickle")
 
 
 class _StandInType(type):
@@ -33,42 +38,95 @@ class _StandInType(type):
         return f"<{cls.__module__}.{cls.__qualname__}>"
 
 
-class _StandIn(metaclass=_StandInType):
+class StandIn(metaclass=_StandInType):
     """What a pickle gets instead of a class or function; takes everything, does nothing."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> "_StandIn":
-        return object.__new__(cls)
+    def __new__(cls, *args: Any, **kwargs: Any) -> "StandIn":
+        """Keep the arguments, to be shown."""
+        self = object.__new__(cls)
+        vars(self).update(args=args, kwargs=kwargs, state={}, elements=[])
+        return self
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
-    def __call__(self, *args: Any, **kwargs: Any) -> "_StandIn":
+    def __call__(self, *args: Any, **kwargs: Any) -> "StandIn":
+        """Stand for what a call would give."""
         return self
 
     def __setstate__(self, state: Any) -> None:
-        pass
+        # With slots it is a pair; the dict may be either, or missing.
+        states = state if isinstance(state, tuple) and len(state) == 2 else (state,)
+        for each in states:
+            if each is not None:
+                vars(self)["state"].update(each if isinstance(each, dict) else {"state": each})
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        pass
+        self.append((key, value))
 
     def append(self, value: Any) -> None:
-        pass
+        """Keep what is put in, as lists and sets do."""
+        vars(self)["elements"].append(value)
+
+    add = append
 
     def extend(self, values: Any) -> None:
-        pass
-
-    def add(self, value: Any) -> None:
-        pass
+        """Keep all that is put in."""
+        for value in values:
+            self.append(value)
 
     def __repr__(self) -> str:
         return repr(type(self))
 
+    def django_q_parts(self) -> tuple[str, Iterable[tuple[str, Any]]]:
+        """Give the path of the class, and what the pickle made of it, with labels."""
+        found: dict[str, Any] = vars(self)
+        kind = type(self)
+        args, state = found["args"], found["state"]
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        if (kind.__module__, kind.__qualname__) == _MODEL and args and isinstance(args[0], tuple):
+            # Its key, which is the first field that is no inner one. The others may be private.
+            name, args = ".".join(map(str, args[0])), ()
+            fields = [key for key in state if not str(key).startswith("_")]
+            state = {key: state[key] for key in fields[:1]}
+        labelled = [("", value) for value in args]
+        labelled += [(f"{key!s:.80}=", value) for key, value in (found["kwargs"] | state).items()]
+        if found["elements"]:
+            labelled.append(("", found["elements"]))
+        return name, labelled
+
 
 class _Onlooker(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        module = "builtins" if module in ("__builtin__", "exceptions") else module
         if name in _PLAIN.get(module, ()):
             return super().find_class(module, name)
-        return _StandInType(name, (_StandIn,), {"__module__": module, "__qualname__": name})
+        if (module, name) in _HARMLESS:
+            return _HARMLESS[module, name]
+        return _StandInType(name, (StandIn,), {"__module__": module, "__qualname__": name})
+
+    def load_bytearray8(self) -> None:
+        # Python's own reserves as many bytes as the pickle says that there are.
+        (length,) = struct.unpack("<Q", self.read(8))  # type: ignore[attr-defined]
+        self.append(bytearray(self.read(length)))  # type: ignore[attr-defined]
+
+    dispatch: ClassVar[Any] = pickle._Unpickler.dispatch | {pickle.BYTEARRAY8[0]: load_bytearray8}
+
+
+def _bytes(text: str = "", encoding: str = "") -> bytes:
+    """Stand for `codecs.encode`, by which old pickles make bytes."""
+    return text.encode("latin-1")
+
+
+def _bytearray(value: bytes = b"") -> bytearray:
+    """Stand for `bytearray`, which would reserve as many bytes as a number says."""
+    return bytearray(value if isinstance(value, bytes) else b"")
+
+
+_HARMLESS: dict[tuple[str, str], Any] = {
+    ("_codecs", "encode"): _bytes,
+    ("builtins", "bytearray"): _bytearray,
+}
 
 
 def look(data: bytes) -> Any:
@@ -88,24 +146,12 @@ def look_into_package(payload: str) -> dict[str, Any]:
     return package if isinstance(package, dict) else {}
 
 
-def look_into_column(text: str | None) -> Any:
-    """Give the value of a stored column of pickles; None if it cannot be seen."""
+def look_into_column(text: str) -> Any:
+    """Give the value of a stored column of pickles. Raises ValueError if it cannot be seen."""
     try:
-        return look(b64decode(text)) if text and len(text) <= LONGEST else None
-    except Exception:  # whatever a damaged pickle leads to
-        return None
-
-
-def show(value: Any, longest: int = 20_000) -> str:
-    """Give a text of limited length for any value, a broken `repr` or an endless list included."""
-    if isinstance(value, str):
-        text = value
-    else:
-        try:
-            text = _REPR.repr(value)
-        except Exception as error:  # the value's own code
-            return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+        return look(b64decode(text))
+    except Exception as error:  # whatever a damaged pickle leads to
+        raise ValueError(f"The column holds no pickle: {type(error).__name__}.") from error
 
 
 def _expand(data: bytes) -> bytes:
@@ -114,11 +160,3 @@ def _expand(data: bytes) -> bytes:
     if decompressor.unconsumed_tail:
         raise ValueError("too large to look at")
     return expanded
-
-
-_REPR = reprlib.Repr()
-_REPR.maxlevel = 5
-_REPR.maxtuple = _REPR.maxlist = _REPR.maxdict = _REPR.maxset = _REPR.maxfrozenset = 50
-_REPR.maxarray = _REPR.maxdeque = 50
-_REPR.maxstring = _REPR.maxother = 2000
-_REPR.maxlong = 200

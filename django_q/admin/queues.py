@@ -1,15 +1,18 @@
-"""Pages of what the brokers keep: the ORM broker's queue, the ledger, what was rejected."""
+"""Pages of what the brokers keep: the ORM broker's queue, the ledger."""
 
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
-from django.db.models.functions import Substr
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_q.admin.looking import LONGEST, look_into_package, show
-from django_q.admin.pages import FoundAdmin, ReadAdmin, text_block
+from django_q.admin.looking import LONGEST, look_into_package
+from django_q.admin.pages import FoundAdmin, ReadAdmin, load_heads, moment_text, text_block
+from django_q.admin.showing import path_text, show
 from django_q.conf import Conf
 from django_q.models import OrmQ
 from django_q.package import function_path
@@ -21,25 +24,51 @@ def _is_in_use() -> bool:
     return bool(Conf.ORM or Conf.TESTING)
 
 
+class StateFilter(admin.SimpleListFilter):
+    """Waiting, leased or delayed, as `OrmQ` says it."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Give the three."""
+        return [("waiting", _("Waiting")), ("leased", _("Leased")), ("delayed", _("Delayed"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Look at lock and token."""
+        now = timezone.now()
+        if self.value() == "waiting":
+            return queryset.exclude(lock__gt=now)
+        if self.value() in ("leased", "delayed"):
+            return queryset.filter(lock__gt=now, token__isnull=self.value() == "delayed")
+        return queryset
+
+
 class QueueAdmin(FoundAdmin):
     """Pages of the ORM broker's queue; shown only where that broker is used, or in testing.
 
     Packages are looked into, never opened: no code of theirs runs in the web server.
     """
 
-    list_display = ("id", "key", "name", "group", "func", "lock", "task_id")
-    list_filter = ("key",)
+    list_display = (
+        *("id", "name", "shown_func", "state", "key", "shown_lock", "group", "task_id"),
+    )
+    list_display_links = ("id", "name")
+    list_filter = ("key", StateFilter)
+    ordering = ("id",)
+    range_field = "id"
+    typed_filters = ("key",)
+    head_column = "payload"
     fields: ClassVar[Any] = (
-        *("key", "lock", "deliveries", "task_id", "name", "group", "func"),
+        *("key", "lock", "state", "deliveries", "task_id", "name", "group", "func"),
         *("args", "kwargs", "q_options"),
     )
     readonly_fields: ClassVar[Any] = fields[2:]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Take the beginning of each package along; a longer one is not shown."""
+        """Leave the packages where they are."""
         rows: QuerySet[Any] = super().get_queryset(request).using(Conf.ORM).defer("payload")
-        annotated: QuerySet[Any] = rows.annotate(_head=Substr("payload", 1, LONGEST + 1))
-        return annotated
+        return rows
 
     def save_model(self, request: HttpRequest, obj: OrmQ, form: Any, change: bool) -> None:
         """Save where the broker reads."""
@@ -65,6 +94,18 @@ class QueueAdmin(FoundAdmin):
         """Hide the queue where another broker is used."""
         return _is_in_use() and super().has_delete_permission(request, obj)
 
+    @admin.display(description=_("State"))
+    def state(self, obj: OrmQ) -> str:
+        """Tell whether the package waits, is leased, or is delayed."""
+        if obj.lock is None or obj.lock <= timezone.now():
+            return gettext("Waiting")
+        return gettext("Delayed") if obj.token is None else gettext("Leased")
+
+    @admin.display(description=_("Lock until"), ordering="lock")
+    def shown_lock(self, obj: OrmQ) -> str | None:
+        """Give the time from which on the package may be leased, to the second."""
+        return moment_text(obj.lock)
+
     @admin.display(description=_("Task id"))
     def task_id(self, obj: OrmQ) -> str:
         """Give the id of the task, or a mark that it cannot be seen."""
@@ -86,6 +127,11 @@ class QueueAdmin(FoundAdmin):
         func = _package(obj).get("func")
         return function_path(func) if func else ""
 
+    @admin.display(description=_("Function"))
+    def shown_func(self, obj: OrmQ) -> SafeString:
+        """Give the function, with places to break the line."""
+        return path_text(self.func(obj))
+
     @admin.display(description=_("Arguments"))
     def args(self, obj: OrmQ) -> str:
         """Give the positional arguments as text."""
@@ -105,8 +151,10 @@ class QueueAdmin(FoundAdmin):
 
 def _package(obj: Any) -> dict[str, Any]:
     """Look into a row's package, once; {} if it is too long or cannot be seen."""
-    if "_seen" not in obj.__dict__:
-        head = obj._head
+    if "_seen" not in vars(obj):
+        if "head" not in vars(obj):
+            load_heads([obj], "payload")
+        head = obj.head or ""
         obj._seen = look_into_package(head) if len(head) <= LONGEST else {}
     seen: dict[str, Any] = obj._seen
     return seen
@@ -116,36 +164,16 @@ class LedgerAdmin(ReadAdmin):
     """Pages of what went wrong with packages that are not done yet."""
 
     list_display = ("key", "deaths", "lapses", "short_reason", "updated")
-    search_fields = ("key",)
+    search_fields = ("key__startswith",)
+    search_help_text = _("The beginning of a task id, or of queue and tracking id.")
     ordering = ("key",)
+    range_field = "key"
+
+    def is_quick_search(self, request: HttpRequest) -> bool:
+        """Tell whether the key of the table finds what is asked for."""
+        return bool(request.GET.get("q"))
 
     @admin.display(description=_("Reason"))
     def short_reason(self, obj: Any) -> str:
         """Give the beginning of the reason."""
         return show(obj.verdict or obj.reason, 200)
-
-
-class RejectedAdmin(ReadAdmin):
-    """Pages of the packages that could not be opened and never ran."""
-
-    list_display = ("id", "queue", "short_reason", "rejected")
-    list_filter = ("queue",)
-    ordering = ("-rejected",)
-    fields = ("queue", "rejected", "reason", "digest", "shown_payload")
-    readonly_fields = fields
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Leave the payloads where they are, but for their beginnings."""
-        rows: QuerySet[Any] = super().get_queryset(request).defer("payload")
-        annotated: QuerySet[Any] = rows.annotate(_head=Substr("payload", 1, LONGEST))
-        return annotated
-
-    @admin.display(description=_("Reason"))
-    def short_reason(self, obj: Any) -> str:
-        """Give the beginning of the reason."""
-        return show(obj.reason, 200)
-
-    @admin.display(description=_("Payload"))
-    def shown_payload(self, obj: Any) -> str:
-        """Give the beginning of the payload."""
-        return text_block(obj._head)

@@ -1,70 +1,134 @@
 """Pages of the tasks that ended, and the action that sends them once more."""
 
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.db.models.functions import Substr
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import PermissionDenied
+from django.db.models import DurationField, ExpressionWrapper, F, QuerySet
+from django.db.models.functions import Length, Substr
 from django.http import HttpRequest
 from django.http.response import HttpResponse
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from django_q.admin.looking import LONGEST, look_into_column, show
-from django_q.admin.pages import FoundAdmin, text_block
-from django_q.enqueue import async_task
-from django_q.exceptions import DjangoQError
+from django_q.admin import sending
+from django_q.admin.looking import LONGEST, LONGEST_ALONE, look_into_column
+from django_q.admin.pages import COUNTED_ROWS, FoundAdmin, moment_text, text_block
+from django_q.admin.showing import error_block, headline, path_text, show
 from django_q.models import Task
+from django_q.monitor.text import duration_text
 
 _PICKLED = ("args", "kwargs", "result")
+_GENERAL = ("id", "func", "hook", "group", "cluster", "attempt_count")
+_TIMES = ("exact_enqueued", "waited", "exact_started", "time_taken", "exact_stopped")
+#: Errors of an action that are told one by one.
+_TOLD = 5
 
 
-@admin.action(description=_("Resubmit selected tasks to queue"), permissions=["change"])
+def _difference(end: str, start: str) -> Any:
+    return ExpressionWrapper(F(end) - F(start), output_field=DurationField())
+
+
+@admin.action(description=_("Resubmit selected tasks to queue"))
 def resubmit_task(model_admin: Any, request: HttpRequest, queryset: QuerySet[Task]) -> None:
     """Send the selected tasks to their queues once more; failures then leave the list."""
-    sent = 0
-    for task in queryset.defer(None).defer("result"):
-        try:
-            _send_again(task)
-        except DjangoQError as error:
-            message = f"{task}: {error}"
-            model_admin.message_user(request, message, messages.ERROR, fail_silently=True)
-            continue
-        sent += 1
-        if isinstance(model_admin, FailAdmin):
-            task.delete()
-    text = ngettext("%d task was resubmitted.", "%d tasks were resubmitted.", sent) % sent
-    model_admin.message_user(request, text, fail_silently=True)
+    if not _may_resubmit(request, queryset.model):
+        raise PermissionDenied
+    sent = sending.resubmit(queryset)
+    sending.log(sent, request.user.pk, gettext("Resubmitted."))
+    number = len(sent.rows)
+    text = ngettext("%d task was resubmitted.", "%d tasks were resubmitted.", number) % number
+    tell(model_admin, request, sent, text)
 
 
-def _send_again(task: Task) -> None:
-    if not isinstance(task.args or (), (tuple, list)) or not isinstance(task.kwargs or {}, dict):
-        raise DjangoQError("Its arguments cannot be read: was a class of theirs removed?")
-    options = {"hook": task.hook, "group": task.group, "cluster": task.cluster}
-    async_task(task.func, *(task.args or ()), q_options=options, **(task.kwargs or {}))
+def tell(model_admin: Any, request: HttpRequest, sent: sending.Sent, text: str) -> None:
+    """Tell in messages what an action did, and what it could not do."""
+    for error in sent.errors[:_TOLD]:
+        shown = show(error, 500)
+        model_admin.message_user(request, shown, messages.ERROR, fail_silently=True)
+    hidden = len(sent.errors) - _TOLD
+    if hidden > 0:
+        more = ngettext("%d more error.", "%d more errors.", hidden) % hidden
+        model_admin.message_user(request, more, messages.ERROR, fail_silently=True)
+    if sent.rows or not sent.errors:
+        model_admin.message_user(request, text, messages.SUCCESS, fail_silently=True)
+    if sent.is_cut:
+        limit = gettext("At most %(number)s are taken at once; do it again for the others.")
+        text = limit % {"number": number_format(COUNTED_ROWS)}
+        model_admin.message_user(request, text, messages.WARNING, fail_silently=True)
+
+
+def _may_resubmit(request: HttpRequest, model: Any) -> bool:
+    codename = get_permission_codename("resubmit", model._meta)
+    may: bool = request.user.has_perm(f"{model._meta.app_label}.{codename}")
+    return may
 
 
 class _ResultAdmin(FoundAdmin):
-    """What both lists have in common. Pickles are opened on the page of one task only."""
+    """What both lists have in common. No pickle is opened: see `looking`."""
 
     actions = [resubmit_task]
+    buttons: ClassVar[dict[str, Any]] = {"resubmit_task": _("Resubmit")}
     search_fields = ("name", "func", "group")
-    list_filter = ("group", "cluster")
+    search_help_text = _("A part of a name, function or group; or a whole task id.")
+    list_filter = ("stopped", "func", "group", "cluster")
+    range_field = "-stopped"
+    typed_filters = ("group",)
     readonly_fields: ClassVar[Any] = []
-    fields: ClassVar[Any] = (
-        *("name", "id", "func", "hook", "group", "cluster", "attempt_count"),
-        *("enqueued", "started", "stopped", "success"),
-        *("shown_args", "shown_kwargs", "shown_result"),
-    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Leave the pickles where they are until they are asked for."""
         return super().get_queryset(request).defer(*_PICKLED)
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find an id by the key of the table, all else as usual."""
+        if _is_id(search_term):
+            return queryset.filter(pk=search_term.strip().lower()), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def is_quick_search(self, request: HttpRequest) -> bool:
+        """Tell whether an index finds the rows that are asked for."""
+        return _is_id(request.GET.get("q", "")) or super().is_quick_search(request)
+
+    # -- permissions ------------------------------------------------------------------------
+
+    def has_resubmit_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may send tasks once more: a permission of its own."""
+        return _may_resubmit(request, self.model)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer the action to those who may take it."""
+        actions: dict[str, Any] = super().get_actions(request)
+        if not self.has_resubmit_permission(request):
+            actions.pop("resubmit_task", None)
+        return actions
+
+    # -- the page of one task ---------------------------------------------------------------
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Lay out the page, unless a subclass does."""
+        if self.fields or self.fieldsets:
+            return super().get_fieldsets(request, obj)
+        title = _("Error") if obj and not obj.success else _("Result")
+        return [
+            (None, {"fields": _GENERAL}),
+            (title, {"fields": ("shown_result",), "classes": ("django-q-alone",)}),
+            (_("Call"), {"fields": ("shown_args", "shown_kwargs")}),
+            (_("Times"), {"fields": _TIMES}),
+        ]
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Set all fields read-only."""
         own = [field.name for field in self.opts.fields]
-        return [*self.readonly_fields, *own, "shown_args", "shown_kwargs", "shown_result"]
+        shown = ("shown_args", "shown_kwargs", "shown_result")
+        return [*self.readonly_fields, *own, *_TIMES, *shown]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -76,50 +140,133 @@ class _ResultAdmin(FoundAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write nothing: a worker may be writing this row."""
 
+    # -- columns ----------------------------------------------------------------------------
+
+    @admin.display(description=_("Function"), ordering="func")
+    def shown_func(self, obj: Task) -> SafeString:
+        """Give the function, with places to break the line."""
+        return path_text(obj.func)
+
+    @admin.display(description=_("Started at"), ordering="started")
+    def shown_started(self, obj: Task) -> str | None:
+        """Give the start to the second."""
+        return moment_text(obj.started)
+
+    @admin.display(description=_("Stopped at"), ordering="stopped")
+    def shown_stopped(self, obj: Task) -> str | None:
+        """Give the end to the second."""
+        return moment_text(obj.stopped)
+
+    @admin.display(description=_("Enqueued at"))
+    def exact_enqueued(self, obj: Task) -> str | None:
+        """Give when the task was sent, to the millisecond."""
+        return moment_text(obj.enqueued, is_exact=True)
+
+    @admin.display(description=_("Started at"))
+    def exact_started(self, obj: Task) -> str | None:
+        """Give the start, to the millisecond."""
+        return moment_text(obj.started, is_exact=True)
+
+    @admin.display(description=_("Stopped at"))
+    def exact_stopped(self, obj: Task) -> str | None:
+        """Give the end, to the millisecond."""
+        return moment_text(obj.stopped, is_exact=True)
+
+    @admin.display(description=_("Waited"), ordering=_difference("started", "enqueued"))
+    def waited(self, obj: Task) -> str | None:
+        """Give the time between enqueueing and start; None where it was not written down."""
+        return _duration(obj.started, obj.enqueued)
+
+    @admin.display(description=_("Ran for"), ordering=_difference("stopped", "started"))
+    def time_taken(self, obj: Task) -> str | None:
+        """Give the time of the run; rows of Django Q 1 and 2 have the waiting in it."""
+        taken = _duration(obj.stopped, obj.started)
+        return taken if obj.enqueued else f"≤ {taken}"
+
     @admin.display(description=_("Arguments"))
     def shown_args(self, obj: Task) -> str:
         """Give the positional arguments as text."""
-        return text_block(obj.args)
+        return _column_block(obj, "args")
 
     @admin.display(description=_("Keyword arguments"))
     def shown_kwargs(self, obj: Task) -> str:
         """Give the keyword arguments as text."""
-        return text_block(obj.kwargs)
+        return _column_block(obj, "kwargs")
 
     @admin.display(description=_("Result"))
     def shown_result(self, obj: Task) -> str:
         """Give the result, or the error with its traceback, as text."""
-        return text_block(obj.result)
+        return _column_block(obj, "result")
 
 
 class TaskAdmin(_ResultAdmin):
     """Pages of the tasks that succeeded."""
 
-    list_display = ("name", "group", "func", "cluster", "started", "stopped", "time_taken")
+    list_display = (
+        *("name", "shown_func", "shown_stopped", "waited", "time_taken"),
+        *("group", "cluster"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Show successes only."""
         return super().get_queryset(request).filter(success=True)
 
-    @admin.display(description=_("Time Taken"))
-    def time_taken(self, obj: Task) -> float:
-        """Give the seconds that the run took."""
-        return obj.time_taken()
-
 
 class FailAdmin(_ResultAdmin):
     """Pages of the tasks that failed."""
 
-    list_display = ("name", "group", "func", "cluster", "started", "stopped", "short_result")
+    head_column = "result"
+    list_display = (
+        *("name", "short_result", "shown_func", "shown_stopped", "waited", "time_taken"),
+        *("group", "cluster"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Take the beginning of the error along, still pickled."""
-        rows = super().get_queryset(request)
-        annotated: QuerySet[Any] = rows.annotate(_error=Substr("result", 1, LONGEST + 1))
-        return annotated
+        """Show failures only."""
+        return super().get_queryset(request).filter(success=False)
 
-    @admin.display(description=_("Short result"))
+    @admin.display(description=_("Error"))
     def short_result(self, obj: Any) -> str:
         """Give the beginning of the error."""
-        error = look_into_column(obj._error)
-        return "" if error is None else show(error, 100)
+        if not obj.head:
+            return ""
+        if len(obj.head) > LONGEST:
+            return gettext("too long to be shown here")
+        try:
+            error = look_into_column(obj.head)
+        except ValueError:
+            return gettext("cannot be shown")
+        return headline(error) if isinstance(error, str) else show(error, 100)
+
+
+def _is_id(text: str) -> bool:
+    text = text.strip()
+    return len(text) == 32 and not set(text.lower()) - set("0123456789abcdef")
+
+
+def _duration(end: datetime | None, start: datetime | None) -> str | None:
+    if end is None or start is None:
+        return None
+    return duration_text(max(end - start, timedelta()).total_seconds())
+
+
+def _column_block(obj: Task, column: str) -> SafeString | str:
+    """Give the HTML of a pickled column, looked at and not opened."""
+    row = Task.objects.using(obj._state.db).filter(pk=obj.pk).order_by()
+    found = row.values_list(Substr(column, 1, LONGEST_ALONE), Length(column)).first()
+    if found is None or found[0] is None:
+        return text_block(None)
+    text, length = found
+    if length > LONGEST_ALONE:
+        words = {"number": number_format(length // 1024)}
+        return _note(gettext("Too long to be shown here: %(number)s KiB.") % words)
+    try:
+        value = look_into_column(text)
+    except ValueError:
+        return _note(gettext("It cannot be shown: it holds no pickle, or a damaged one."))
+    is_error = column == "result" and not obj.success and isinstance(value, str)
+    return error_block(value) if is_error else text_block(value)
+
+
+def _note(text: str) -> SafeString:
+    return format_html('<p class="django-q-note">{}</p>', text)

@@ -49,8 +49,9 @@ class IronSettings:
     #: 0: by protocol.
     port: int = 0
     api_version: int = 3
-    #: Seconds an idle worker's call waits on the server for messages.
-    wait: int = LONGEST_WAIT
+    #: Seconds an idle worker's call waits on the server for messages; a stop waits for its end,
+    #: so it is below the default `shutdown_timeout`.
+    wait: int = 20
     #: Bytes of the largest request, which is the largest message: the plan says.
     max_message_size: int = LARGE_PLAN
     #: Seconds a queue that we make keeps a message. Iron.io's own default is a week, after which a

@@ -167,7 +167,7 @@ class Worker:
             record = Record(None, lease.receipt, ledger_key=lease.key, followers=after)
             self._clerk.hand_over(Finished(record, lease.receipt))
             return
-        verdict = self._verdict(lease, past)
+        verdict = self._verdict(lease, package, past)
         self._mark(Phase.RUNNING, lease, package)
         if verdict is None:
             outcome = execute(package, self._soft_limit)
@@ -182,13 +182,16 @@ class Worker:
         found = self._ask(lease, lambda: self._stores.database.recorded([task_id]))
         return found.get(task_id, False)
 
-    def _verdict(self, lease: Lease, past: History) -> str | None:
+    def _verdict(self, lease: Lease, package: TaskPackage, past: History) -> str | None:
         """Say why a package is not to be run again; None when it is."""
         if past.verdict is not None:
             return past.verdict
         if past.deaths >= Conf.MAX_DEATHS:
             return f"The task ended its worker {past.deaths} times; the last time {past.reason}"
         lost = ledger.lapses(lease.deliveries, past)
+        if lost > Conf.MAX_LOST:
+            # A run that failed, and comes back by the project's wish, was not lost.
+            lost -= self._ask(lease, lambda: self._stores.attempts(package["id"]))
         if lost > Conf.MAX_LOST:
             return f"The lease of this task was lost {lost} times: its machine went away each time."
         return None

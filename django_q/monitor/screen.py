@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from django_q import __version__
 from django_q.monitor.overview import Overview, Schedules, Tasks
+from django_q.monitor.text import cut, duration_text, fill, table
 from django_q.status import Stat, WorkerState
 
 #: Columns of a screen.
@@ -22,7 +23,7 @@ def overview_lines(
     """Give the lines of the screen; `heading` and `warning` may colour them."""
     moment = f"{_local(overview.moment):%Y-%m-%d %H:%M:%S}"
     title = f"Django Q {__version__}  {overview.project}  {overview.broker}"
-    yield heading(_cut(title, _WIDTH - len(moment) - 2).ljust(_WIDTH - len(moment)) + moment)
+    yield heading(f"{fill(title, _WIDTH - len(moment) - 2)}  {moment}")
     sections = (
         (_("Clusters"), _clusters(overview.clusters, warning)),
         (_("Running"), _running(overview.clusters, overview.moment)),
@@ -96,7 +97,7 @@ def _queues(overview: Overview, warning: Callable[[str], str]) -> Iterator[str]:
         # Without any cluster that has been said already.
         if overview.clusters and not queue.clusters:
             yield warning(
-                _("No cluster serves the queue %(name)s.") % {"name": _cut(queue.name, 46)}
+                _("No cluster serves the queue %(name)s.") % {"name": cut(queue.name, 46)}
             )
 
 
@@ -119,46 +120,8 @@ def _schedules(schedules: Schedules, now: datetime, warning: Callable[[str], str
     yield from table([], rows, widths=(36, 12), right={1})
     for name, due in schedules.overdue_first:
         late = duration_text((now - due).total_seconds())
-        words = {"name": _cut(name, 46), "time": late}
+        words = {"name": cut(name, 46), "time": late}
         yield warning(_("%(name)s is overdue for %(time)s.") % words)
-
-
-def table(
-    titles: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    widths: Sequence[int],
-    right: frozenset[int] | set[int] = frozenset(),
-) -> Iterator[str]:
-    """Give the lines of a table, without titles if there are none.
-
-    Texts are cut to `widths`; the columns in `right` are flush right.
-    """
-    lines = [list(titles), *map(list, rows)] if titles else [list(row) for row in rows]
-    cut = [[_cut(text, widths[place]) for place, text in enumerate(line)] for line in lines]
-    for line in cut:
-        cells = [
-            text.rjust(widths[place]) if place in right else text.ljust(widths[place])
-            for place, text in enumerate(line)
-        ]
-        yield " ".join(cells).rstrip()
-
-
-def duration_text(seconds: float) -> str:
-    """Give a duration as a person says it, in at most 8 characters: `12 ms`, `4 min`, `3h 20m`."""
-    if seconds < 0.9995:
-        return f"{max(0.0, seconds) * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes = int(seconds // 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 24 * 60:
-        return f"{minutes // 60}h {minutes % 60}m"
-    return f"{minutes // 1440}d {minutes % 1440 // 60}h"
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 2] + ".."
 
 
 def _local(moment: datetime) -> datetime:

@@ -70,6 +70,11 @@ class DatabaseStore(ResultStore):
         """Tell of each of these tasks that has a row whether it succeeded."""
         return self._patiently(lambda: dict(self._look(ids, "id", "success")))
 
+    def attempts(self, task_id: str) -> int:
+        """Tell how many runs of a task were recorded. Raises ResultsUnavailable."""
+        found = self._patiently(lambda: list(self._look([task_id], "attempt_count")))
+        return int(found[0][0]) if found else 0
+
     # -- the two ways to write -------------------------------------------------------------
 
     def _save_batch(self, rows: Sequence[Row], within: Callable[[], None]) -> list[str]:

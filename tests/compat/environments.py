@@ -106,28 +106,35 @@ def _make(folder: Path, python: Path, environment: Environment) -> None:
         (packages / "ours.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
 
 
-class OldProject:
-    """The project of `tests.compat.old` in one of the environments, at work on given servers."""
+class Project:
+    """A project in one of the environments, at work on given servers.
 
-    def __init__(self, python: Path, folder: Path, database: dict[str, Any], **values: Any) -> None:
+    `name` is its folder beside this file, with `settings` and `deeds`.
+    """
+
+    def __init__(
+        self, name: str, python: Path, folder: Path, values: dict[str, Any], **variables: str
+    ) -> None:
+        #: What is special in its `Q_CLUSTER`.
+        self.values = values
+        self._home = Path(__file__).parent / name
         self._python = python
         self._folder = folder
         self._clusters: list[tuple[subprocess.Popen[bytes], Path]] = []
+        usual = {"workers": 1, "retry": 60, "timeout": 30}
         self._variables = {
             **{key: value for key, value in os.environ.items() if not key.startswith("TEST_")},
             "DJANGO_SETTINGS_MODULE": "settings",
-            "PYTHONPATH": str(ROOT / "tests" / "compat" / "old"),
-            "OLD_DATABASE": json.dumps(database),
-            "OLD_Q_CLUSTER": json.dumps({"workers": 1, "retry": 60, "timeout": 30, **values}),
-            "OLD_CACHE": str(folder / "cache"),
+            "PYTHONPATH": str(self._home),
+            "PROJECT_Q_CLUSTER": json.dumps(usual | values),
+            **variables,
         }
 
     def do(self, deed: str, *arguments: Any) -> Any:
-        """Let it do something of `deeds`, and give the answer."""
+        """Let it do something of its `deeds`, and give the answer."""
         texts = [json.dumps(argument) for argument in arguments]
-        script = ROOT / "tests" / "compat" / "old" / "deeds.py"
         done = subprocess.run(
-            [self._python, script, deed, *texts],
+            [self._python, self._home / "deeds.py", deed, *texts],
             env=self._variables,
             cwd=self._folder,
             capture_output=True,
@@ -138,7 +145,7 @@ class OldProject:
 
     def start_cluster(self) -> None:
         """Start its cluster, in a process group that `close` ends."""
-        log = self._folder / f"old-{len(self._clusters)}.log"
+        log = self._folder / f"{self._home.name}-{len(self._clusters)}.log"
         with open(log, "wb") as output:
             popen = subprocess.Popen(
                 [self._python, "-m", "django", "qcluster"],

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from django_q.models import Failure, OrmQ, Schedule, Success, Task
 from django_q.tasks import async_task, count_group, result, result_group
-from tests.compat.environments import OldProject
+from tests.compat.environments import Project
 from tests.waiting import wait_until
 
 VERSIONS = ("django-q 1.0.2", "django-q 1.3.9", "django-q2 1.11.0")
@@ -22,7 +22,7 @@ Start = Callable[..., Any]
 
 @pytest.mark.parametrize("old", VERSIONS, indirect=True)
 def test_results_and_queued_packages_go_on(
-    old: OldProject, q_cluster: Start, cluster: Start, hooks_file: Path
+    old: Project, q_cluster: Start, cluster: Start, hooks_file: Path
 ) -> None:
     q_cluster(orm="default", workers=2)
     old.do("migrate")
@@ -50,7 +50,7 @@ def test_results_and_queued_packages_go_on(
 
 
 @pytest.mark.parametrize("old", VERSIONS, indirect=True)
-def test_schedules_go_on(old: OldProject, q_cluster: Start, cluster: Start) -> None:
+def test_schedules_go_on(old: Project, q_cluster: Start, cluster: Start) -> None:
     q_cluster(orm="default", workers=2, catch_up=False)
     old.do("migrate")
     names = set(old.do("plan"))
@@ -81,7 +81,7 @@ def test_schedules_go_on(old: OldProject, q_cluster: Start, cluster: Start) -> N
 
 
 @pytest.mark.parametrize("old", ["django-q2 1.11.0"], indirect=True)
-def test_the_way_back_is_open(old: OldProject, q_cluster: Start, cluster: Start) -> None:
+def test_the_way_back_is_open(old: Project, q_cluster: Start, cluster: Start) -> None:
     q_cluster(orm="default", workers=1, legacy="write")
     old.do("migrate")
     call_command("migrate", verbosity=0)

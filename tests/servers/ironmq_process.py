@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -25,8 +26,9 @@ class IronMQ(Server):
         env = shutil.which("env")
         assert env is not None
         words = ["--port", str(self.port), "--project", PROJECT, "--token", TOKEN]
+        places = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
         return [
-            *(env, f"PYTHONPATH={_ROOT}", "PYTHONDONTWRITEBYTECODE=1"),
+            *(env, f"PYTHONPATH={places}", "PYTHONDONTWRITEBYTECODE=1"),
             *(sys.executable, "-m", "tests.servers.ironmq", *words),
         ]
 

@@ -39,6 +39,11 @@ def echo(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, kwargs
 
 
+def size(data: bytes) -> int:
+    """Give the length of an argument."""
+    return len(data)
+
+
 def process() -> int:
     """Give the pid of the worker."""
     return os.getpid()

@@ -1,4 +1,4 @@
-"""Arguments of schedules: any values get through, texts are literals, and nothing runs on the way."""
+"""Arguments of schedules: any values get through, texts are literals, and nothing is run."""
 
 import collections
 import decimal

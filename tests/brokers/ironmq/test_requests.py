@@ -146,7 +146,7 @@ def test_what_another_has_leased_cannot_be_deleted(make, broker):
 
 
 def test_an_idle_lease_of_30_seconds_is_one_request_on_one_connection(ironmq, broker):
-    assert (broker.is_metered, broker.idle_wait) == (True, 30.0)
+    assert (broker.is_metered, broker.idle_wait) == (True, 20.0)
     came = []
     thread = threading.Thread(target=lambda: came.append(broker.lease(1, broker.idle_wait)))
     thread.start()

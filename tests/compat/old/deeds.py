@@ -70,6 +70,11 @@ def send(func: str, *args: Any, **options: Any) -> Any:
     return tasks.async_task(func, *args, **options)
 
 
+def send_many(count: int) -> list[str]:
+    """Send many tasks."""
+    return [send("operator.neg", number) for number in range(count)]
+
+
 def send_mix() -> dict[str, str]:
     """Send one of each kind: a plain task, a failing one, a chain, an iteration."""
     add = "operator.add"

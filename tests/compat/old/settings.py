@@ -8,12 +8,12 @@ SECRET_KEY = "the key of the tests, which guards nothing"
 USE_TZ = True
 TIME_ZONE = "UTC"
 INSTALLED_APPS = ["django.contrib.contenttypes", "django_q"]
-DATABASES = {"default": json.loads(os.environ["OLD_DATABASE"])}
-Q_CLUSTER = json.loads(os.environ["OLD_Q_CLUSTER"])
+DATABASES = {"default": json.loads(os.environ["PROJECT_DATABASE"])}
+Q_CLUSTER = json.loads(os.environ["PROJECT_Q_CLUSTER"])
 DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
-        "LOCATION": os.environ["OLD_CACHE"],
+        "LOCATION": os.environ["PROJECT_CACHE"],
     }
 }

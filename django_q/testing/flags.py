@@ -1,0 +1,39 @@
+"""What brokers can do, as a table: the docs and the test output show the same one."""
+
+from collections.abc import Iterable, Mapping
+
+from django_q.brokers import Broker
+
+#: Flag of `Broker` -> its meaning in a table.
+FLAGS: Mapping[str, str] = {
+    "has_receipts": "What is not acknowledged comes back",
+    "can_renew": "Leases are renewed",
+    "can_release": "Given back at once",
+    "release_counts": "Counts what is given back as delivered",
+    "portable_receipts": "Receipts hold in other processes",
+    "can_delay": "Holds packages back",
+    "can_delete": "Deletes a waiting package",
+    "is_shared": "Seen by other processes",
+    "is_metered": "Every call is a paid request",
+}
+
+
+def flags_table(brokers: Mapping[str, type[Broker]]) -> list[list[str]]:
+    """Give the rows of the table, the heading first: a row a flag, a column a broker."""
+    rows = [["", *brokers]]
+    for flag, meaning in FLAGS.items():
+        words = ["yes" if getattr(broker, flag) else "no" for broker in brokers.values()]
+        rows.append([meaning, *words])
+    most = [str(broker.max_lease or "any") for broker in brokers.values()]
+    return [*rows, ["Packages in one fetch", *most]]
+
+
+def as_text(rows: Iterable[list[str]]) -> str:
+    """Lay the rows out for a terminal."""
+    cells = [list(row) for row in rows]
+    widths = [max(len(row[n]) for row in cells) for n in range(len(cells[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    ]
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,1 @@
+"""A project with ours and with add-ons made for django-q2, which are installed without it."""

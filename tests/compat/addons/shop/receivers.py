@@ -1,0 +1,19 @@
+"""Receivers that django-q-signals lets the cluster call."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models.signals import post_save
+from django_q_signals import async_receiver
+
+
+@async_receiver(post_save, sender=User, dispatch_uid="greet")
+def greet(sender: Any, instance: Any, **kwargs: Any) -> str:
+    """Greet a new user."""
+    return f"hello {instance.username}, {kwargs['created']}"
+
+
+@async_receiver(post_save, sender=User, dispatch_uid="count")
+async def count(sender: Any, instance: Any, **kwargs: Any) -> int:
+    """Count the letters of the name."""
+    return len(instance.username)

@@ -1,0 +1,1 @@
+"""An app whose receivers write down what they hear, and then fail."""
