@@ -132,7 +132,14 @@ def _cron_moments(expression: str, start: datetime) -> Iterator[datetime]:
     except (CronSimError, AssertionError, TypeError) as error:
         if croniter is None:
             raise ValueError(f"The cron expression {expression!r} is wrong. {error}") from error
-        return iter(croniter(expression, start, ret_type=datetime).all_next())
+        return _croniter_moments(expression, start)
+
+
+def _croniter_moments(expression: str, start: datetime) -> Iterator[datetime]:
+    try:
+        yield from croniter(expression, start, ret_type=datetime).all_next()
+    except ValueError as error:
+        raise ValueError(f"The cron expression {expression!r} is wrong. {error}") from error
 
 
 def _index(cadence: Cadence, anchor: datetime, moment: datetime, zone: tzinfo | None) -> int:

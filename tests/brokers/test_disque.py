@@ -1,10 +1,9 @@
-"""The Disque broker keeps the contract; and its own ways: leases, counts, limits, wire format."""
+"""The Disque broker keeps the contract, on one node and on two."""
 
 import pytest
 
 from django_q.brokers.base import Broker
-from django_q.brokers.disque import BATCH, Disque
-from django_q.conf import Conf
+from django_q.brokers.disque import Disque
 from django_q.testing import BrokerSuite
 from tests.servers.base import free_port
 from tests.servers.disque import DisqueNode, disque_cluster

@@ -99,18 +99,17 @@ def old(
 
 @pytest.fixture
 def addons(
-    request: pytest.FixtureRequest, tmp_path: Path, redis_url: str
+    tmp_path: Path, redis_url: str
 ) -> Iterator[Callable[..., Project]]:
-    """Function that gives a project with ours and the add-ons: `addons(environment, **values)`."""
+    """Function that gives a project with ours and the add-ons; its arguments are settings."""
     projects: list[Project] = []
 
-    def make(environment: str = "add-ons", **values: Any) -> Project:
+    def make(**values: Any) -> Project:
         database = databases.sqlite(str(tmp_path))
         values = {"orm": "default", "poll": 0.05, **values}
         variables = {"PROJECT_DATABASE": json.dumps(database), "PROJECT_CACHE": redis_url}
         path = os.pathsep.join([str(ADDONS), str(ROOT)])
-        python = _python_of(environment)
-        project = Project("addons", python, tmp_path, values, PYTHONPATH=path, **variables)
+        project = Project("addons", _python_of("add-ons"), tmp_path, values, PYTHONPATH=path, **variables)
         projects.append(project)
         project.do("migrate")
         return project

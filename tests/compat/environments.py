@@ -54,16 +54,10 @@ ENVIRONMENTS = {
             "django-q-signals==0.3.0",
             "django-q-singleton==0.0.1",
             "django-q-watchdog==0.1.1",
-            "typing-extensions",
-        ),
-        has_ours=True,
-    ),
-    "reporters": Environment(
-        (
             "django-q-sentry==0.1.6",
             "django-q-rollbar==0.1.3",
-            *("sentry-sdk>=2", "rollbar>=1", "requests", "urllib3", "certifi", "idna"),
-            *("charset-normalizer", "six"),
+            *("sentry-sdk>=2.20,<3", "rollbar>=1.2,<2", "requests>=2.31", "urllib3>=2"),
+            *("certifi", "idna", "charset-normalizer", "six", "typing-extensions"),
             # For its entry points. Editable, so that it is the code that is tested.
             f"--editable={ROOT}",
         ),

@@ -81,7 +81,7 @@ def test_sentry_and_rollbar_are_told_of_a_failure(
             "handler": "blocking",
         },
     }
-    project = addons("reporters", error_reporter=reporters)
+    project = addons(error_reporter=reporters)
     project.start_cluster()
 
     failing = project.do("send_named", "operator.truediv", "a failure", 1, 0)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any, Self
 
 import redis
@@ -56,6 +57,16 @@ class ThreadedNode:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._now += round(seconds * 1000)
+
+    @contextlib.contextmanager
+    def later(self, seconds: float, *words: Any) -> Iterator[None]:
+        """Run a command after a while (of real time), by another connection."""
+        client = self.client()
+        timer = threading.Timer(seconds, lambda: client.execute_command(*words))
+        timer.start()
+        yield
+        timer.join()
+        client.close()
 
     def client(self) -> redis.Redis:
         """Make one more connection."""

@@ -141,6 +141,14 @@ def die_until(path: str, attempts: int) -> int:
     return count
 
 
+def hold_then_die(path: str, gate: str) -> NoReturn:
+    """Wait until the file `gate` exists, then kill the worker."""
+    write(path, f"start death {os.getpid()}")
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    kill_self()
+
+
 def segfault(path: str | None = None) -> None:
     """Read the address nobody has."""
     _leave_line(path)

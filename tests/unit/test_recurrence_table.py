@@ -35,7 +35,7 @@ def clock(zone: str, moment: datetime) -> datetime:
 def reached(zone: str, face: datetime) -> datetime:
     """The first minute at which the clocks show this, or already more."""
     moment = face.replace(tzinfo=UTC) - timedelta(hours=15)
-    # Clocks are less than 15 hours off; by quarters of an hour first, which no jump is shorter than.
+    # Clocks are less than 15 hours off, and no jump is shorter than a quarter of an hour.
     while clock(zone, moment + 15 * MINUTE) < face:
         moment += 15 * MINUTE
     while clock(zone, moment) < face:
@@ -45,7 +45,10 @@ def reached(zone: str, face: datetime) -> datetime:
 
 def shown(zone: str, face: datetime) -> datetime:
     """The minute at which the clocks show this, or would if they had not just been put forward."""
-    before = reached(zone, face) - MINUTE
+    found = reached(zone, face)
+    if clock(zone, found) == face:
+        return found
+    before = found - MINUTE
     return before + (face - clock(zone, before))
 
 

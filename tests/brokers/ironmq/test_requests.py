@@ -145,14 +145,14 @@ def test_what_another_has_leased_cannot_be_deleted(make, broker):
 # Requests: each is paid for.
 
 
-def test_an_idle_lease_of_30_seconds_is_one_request_on_one_connection(ironmq, broker):
+def test_an_idle_lease_of_20_seconds_is_one_request_on_one_connection(ironmq, broker):
     assert (broker.is_metered, broker.idle_wait) == (True, 20.0)
     came = []
     thread = threading.Thread(target=lambda: came.append(broker.lease(1, broker.idle_wait)))
     thread.start()
     wait_until(lambda: ironmq.counts())
 
-    ironmq.advance(29.5)
+    ironmq.advance(19.5)
     assert came == []
     ironmq.advance(0.5)
     thread.join()

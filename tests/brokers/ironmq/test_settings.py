@@ -58,7 +58,7 @@ def test_project_and_token_are_enough(places):
 
     assert settings.address == "mq-aws-us-east-1-1.iron.io:443"
     assert (settings.protocol, settings.base) == ("https", "/3/projects/p/")
-    assert (settings.wait, settings.max_message_size) == (30, 262_144)
+    assert (settings.wait, settings.max_message_size) == (20, 262_144)
 
 
 def test_the_port_is_that_of_the_protocol(places):
