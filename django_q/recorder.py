@@ -84,7 +84,7 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
     cached = package.get("cached", Conf.CACHED) if Conf.CACHE and not is_part(package) else False
     to_database = not cached and _is_kept(package, outcome.success)
     has_listener = package.get("hook") is not None or bool(signals.post_execute.receivers)
-    is_known = lease is not None and lease.deliveries > 1
+    is_known = lease is not None and lease.deliveries != 1
     is_done = _is_done(outcome, lease.deliveries if lease else 1)
     return outcome, Record(
         row=row,

@@ -35,8 +35,7 @@ def build_scheduled(
     if schedule.intended_date_kwarg:
         more = {schedule.intended_date_kwarg: due.isoformat()}
         kwargs = kwargs.with_more(more) if isinstance(kwargs, Deferred) else kwargs | more
-    # Derived: it may have been enqueued before, by a scheduler that was killed then.
-    package |= {"id": task_id, "args": found.args, "kwargs": kwargs, "derived": True}
+    package |= {"id": task_id, "args": found.args, "kwargs": kwargs}
     if "task_name" not in options:
         package["name"] = humanize(task_id)
     if signals.pre_enqueue.receivers or Conf.LEGACY == "write":

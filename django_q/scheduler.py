@@ -66,6 +66,8 @@ class Scheduler:
         self._broker = broker
         self._soft_limit = soft_limit or NoLimit()
         self._rows = ScheduleRows(broker.list_key)
+        # Where not, a worker has to look whether the task is done already: a query each.
+        self._is_exact = getattr(broker, "alias", None) == self._rows.alias
         self._other_brokers: dict[str, Broker] = {}
         self._held: dict[str, float] = {}
         # What is due and had no turn yet: it goes first, whatever falls due meanwhile.
@@ -128,6 +130,8 @@ class Scheduler:
         try:
             package = build_scheduled(schedule, due, _task_id(schedule, due), self._soft_limit)
             queue = package.get("cluster") or self._broker.list_key
+            if not self._is_exact:
+                package["derived"] = True
             payload = seal_package(package, queue)
             is_kept = schedule.move_on(now)
         except _BROKEN as error:

@@ -27,6 +27,7 @@ __all__ = [
     "BoundedPaginator",
     "FoundAdmin",
     "ModelAdmin",
+    "QuickAdmin",
     "ReadAdmin",
     "load_heads",
     "moment_text",
@@ -40,7 +41,7 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 
-class _FoundList(ChangeList):
+class _QuickList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         column = getattr(self.model_admin, "head_column", "")
@@ -48,18 +49,17 @@ class _FoundList(ChangeList):
             load_heads(self.result_list, column)
 
 
-class FoundAdmin(ModelAdmin):
-    """Pages of rows that nobody makes by hand.
+class QuickAdmin(ModelAdmin):
+    """Pages with a list that takes no longer with a million rows.
 
-    A list is of the first `COUNTED_ROWS` rows, unless somebody asks for all; so search, filters
-    and any order of it take no longer with a million rows.
+    It is of the first `COUNTED_ROWS` rows, unless somebody asks for all; so search, filters and
+    any order of it are quick.
     """
 
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     paginator = BoundedPaginator
     list_per_page = 50
-    change_form_template = "django_q/admin/change_form.html"
 
     #: The indexed column by which a list has its first rows; see `RangeFilter`.
     range_field: ClassVar[str] = ""
@@ -67,15 +67,9 @@ class FoundAdmin(ModelAdmin):
     head_column: ClassVar[str] = ""
     #: Filters of indexed columns, which take any value and are quick without a range.
     typed_filters: ClassVar[Sequence[str]] = ()
-    #: Actions that the page of one row has as buttons, with their labels.
-    buttons: ClassVar[dict[str, Any]] = {}
 
     class Media:
         css: ClassVar[Any] = {"all": ("django_q/admin.css",)}
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Let nobody add a row."""
-        return False
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         """Take quick filters for those that would compare all rows."""
@@ -87,7 +81,20 @@ class FoundAdmin(ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Give the list that loads the beginnings of a long column."""
-        return _FoundList
+        return _QuickList
+
+
+class FoundAdmin(QuickAdmin):
+    """Pages of rows that nobody makes by hand."""
+
+    change_form_template = "django_q/admin/change_form.html"
+
+    #: Actions that the page of one row has as buttons, with their labels.
+    buttons: ClassVar[dict[str, Any]] = {}
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Let nobody add a row."""
+        return False
 
     # -- titles -----------------------------------------------------------------------------
 

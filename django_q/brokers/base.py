@@ -235,14 +235,14 @@ def _as_leases(delivered: Any) -> list[Lease]:
         return []
     if isinstance(delivered, tuple):
         delivered = [delivered]
-    return [pair if isinstance(pair, Lease) else Lease(*_texts(*pair)) for pair in delivered]
+    return [pair if isinstance(pair, Lease) else _lease_of(*pair) for pair in delivered]
 
 
-def _texts(receipt: Any, payload: Any) -> tuple[str | None, str]:
-    # Old brokers hand on what their client gave them: bytes, integers, None.
+def _lease_of(receipt: Any, payload: Any) -> Lease:
+    """Make a lease of an old broker's pair: bytes, integers, None, as its client gave them."""
     is_bytes = isinstance(payload, bytes)
     text = payload.decode(errors="backslashreplace") if is_bytes else str(payload)
-    return receipt, text
+    return Lease(receipt, text, deliveries=1 if receipt is None else 0)
 
 
 def _enqueue_by_many(self: Broker, enqueue_many: Callable[..., list[str]], task: str) -> str:

@@ -4,16 +4,25 @@ What was learnt of Disque's commands, and which of them count: `docs/brokers/dis
 """
 
 import functools
-import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import redis
 
 from django_q.brokers.base import Broker
+from django_q.brokers.disque_jobs import (
+    BATCH,
+    addjob,
+    by_node,
+    facts_of,
+    is_once,
+    job_id,
+    lease_of,
+    numbers_of_copies,
+    whole_retry,
+)
 from django_q.brokers.disque_nodes import Node, Nodes, configured_nodes
-from django_q.brokers.disque_receipts import BATCH, by_node, is_once, job_id, receipt_of
 from django_q.brokers.lease import Lease
 from django_q.conf import Conf, logger
 
@@ -21,8 +30,6 @@ from django_q.conf import Conf, logger
 BATCH_SIZE = 4 * 2**20
 #: Jobs that one step of a scan looks for.
 SCAN = 1000
-#: Milliseconds a node may take to have a package copied to others.
-COPY_LIMIT = 1000
 #: Seconds one waiting call asks for at most, well below the limit of a reply.
 BLOCK_LIMIT = 1.0
 
@@ -73,12 +80,13 @@ class Disque(Broker):
         ids: dict[int, str] = {}
         refused: dict[int, Exception] = {}
         left = list(range(len(batch)))
-        choices = _copies()
+        choices = numbers_of_copies()
         for copies in choices:
-            replies = node.run_many(self._addjob(batch[place], delay, copies) for place in left)
+            words = [addjob(self.list_key, batch[place], delay, copies) for place in left]
+            replies = node.run_many(words)
             answers = dict(zip(left, replies, strict=True))
             refused = {n: reply for n, reply in answers.items() if isinstance(reply, Exception)}
-            ids |= {n: _text(reply) for n, reply in answers.items() if n not in refused}
+            ids |= {n: reply.decode() for n, reply in answers.items() if n not in refused}
             left = [n for n, error in refused.items() if str(error).startswith("NOREPL")]
             if len(left) < len(refused) or not left:
                 break
@@ -89,19 +97,6 @@ class Disque(Broker):
             raise next(iter(refused.values()))
         self._tell_copies(node, copies if copies != choices[0] else None)
         return [ids[place] for place in range(len(batch))]
-
-    def _addjob(self, payload: str, delay: float, copies: int | None) -> list[str | int]:
-        limits: list[str | int] = [
-            "RETRY",
-            math.ceil(Conf.RETRY),
-            "TTL",
-            math.ceil(Conf.DISQUE_TTL),
-        ]
-        if copies:
-            limits += ["REPLICATE", copies]
-        if delay > 0:
-            limits += ["DELAY", math.ceil(delay)]
-        return ["ADDJOB", self.list_key, payload, COPY_LIMIT, *limits]
 
     def _tell_copies(self, node: Node, copies: int | None) -> None:
         if copies and not self._lacks_copies:
@@ -132,9 +127,9 @@ class Disque(Broker):
         # A timeout of zero would mean for ever.
         how = ["TIMEOUT", max(1, round(wait * 1000))] if wait > 0 else ["NOHANG"]
         words = ["GETJOB", *how, "COUNT", limit, "WITHCOUNTERS", "FROM", self.list_key]
-        jobs = [(_text(id), body, more) for _, id, body, *more in node.run(*words) or []]
+        jobs = [(id.decode(), body, more) for _, id, body, *more in node.run(*words) or []]
         begun = self._begin(node, [id for id, _, _ in jobs]) if jobs else set()
-        return [_lease(node, *job) for job in jobs if job[0] in begun]
+        return [lease_of(node.address, *job) for job in jobs if job[0] in begun]
 
     @staticmethod
     def _begin(node: Node, ids: Sequence[str]) -> set[str]:
@@ -201,8 +196,8 @@ class Disque(Broker):
         retries = dict(zip(ids, _working(node, ids), strict=True))
         if counted:
             # What lapses is counted, too.
-            ids = [id for id in ids if retries[id] != math.ceil(delay)]
-        bodies = {id: _facts(reply)["body"] for id, reply in _shown(node, ids) if reply}
+            ids = [id for id in ids if retries[id] != whole_retry(delay)]
+        bodies = {id: facts_of(reply)["body"] for id, reply in _shown(node, ids) if reply}
         if bodies:
             self._add(node, list(bodies.values()), delay)
             node.run("ACKJOB", *bodies)
@@ -214,7 +209,7 @@ class Disque(Broker):
         id = job_id(task_id)
 
         def work(node: Node) -> bool:
-            facts = _facts(node.run("SHOW", id))
+            facts = facts_of(node.run("SHOW", id))
             # Not DELJOB: the copies on other nodes would come.
             return facts.get("state", b"acked") != b"acked" and bool(node.run("ACKJOB", id))
 
@@ -250,32 +245,12 @@ class Disque(Broker):
         return self._info
 
 
-def _copies() -> list[int | None]:
-    """Give the numbers of copies to try: None is what the node thinks right, at most three."""
-    if Conf.RETRY <= 0:
-        return [1]
-    return [Conf.DISQUE_REPLICATE] if Conf.DISQUE_REPLICATE else [None, 2, 1]
-
-
-def _lease(node: Node, id: str, body: bytes, more: Sequence[Any]) -> Lease:
-    counters: Mapping[bytes, int] = dict(zip(more[::2], more[1::2], strict=True))
-    # Strange bytes of another producer are not opened, but kept where a person can look at them.
-    payload = body.decode(errors="replace")
-    deliveries = 1 + counters[b"additional-deliveries"]
-    return Lease(receipt_of(id, node.address), payload, id, deliveries)
-
-
 def _working(node: Node, ids: Sequence[str]) -> list[Any]:
     return node.run_many(("WORKING", id) for id in ids)
 
 
 def _shown(node: Node, ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
     return zip(ids, node.run_many(("SHOW", id) for id in ids), strict=True)
-
-
-def _facts(reply: Sequence[Any] | None) -> dict[str, Any]:
-    names = [_text(name) for name in (reply or [])[::2]]
-    return dict(zip(names, (reply or [])[1::2], strict=True))
 
 
 def _is_code(reply: Any, *codes: str) -> bool:
@@ -294,7 +269,3 @@ def _batches(tasks: Iterable[str]) -> Iterator[list[str]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -134,7 +134,7 @@ class Nodes:
         return self.ask(work, lambda result: False)
 
     def execute_command(self, *words: Any, start: str = "") -> Any:
-        """Run one command on the first node that answers; errors are ours, not those of redis-py."""
+        """Run one command on the first node that answers, beginning at `start`."""
         return self.call(lambda node: node.run(*words), start)
 
     def ping(self) -> bool:

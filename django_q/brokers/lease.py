@@ -11,7 +11,8 @@ class Lease(tuple[str | None, str]):
 
     #: The tracking id that `enqueue` returned; "" where the broker does not tell.
     id: str
-    #: How often the package was delivered, this time included; 1 where the broker does not count.
+    #: How often the package was delivered, this time included; 0 where the broker does not count:
+    #: then its past is looked up each time.
     deliveries: int
     #: Name of the package in the ledger; set by who leased it.
     key: str = ""

@@ -1,5 +1,6 @@
 """How long to wait before the next try, and when a person is told."""
 
+import logging
 import random
 import time
 
@@ -15,6 +16,7 @@ class Backoff:
     def __init__(self) -> None:
         self._pause = 0.0
         self._until = 0.0
+        self._failures = 0
 
     @property
     def is_waiting(self) -> bool:
@@ -31,8 +33,18 @@ class Backoff:
         """Seconds until the next try."""
         return max(0.0, self._until - time.monotonic())
 
+    @property
+    def level(self) -> int:
+        """Level of a log line about the last failure: the first, second, fourth, eighth is news.
+
+        So a blip is told at once, and an outage of an hour does not fill the log.
+        """
+        is_news = self._failures & (self._failures - 1) == 0
+        return logging.ERROR if is_news else logging.DEBUG
+
     def fail(self) -> float:
         """Note a failed try; gives the pause before the next one."""
+        self._failures += 1
         self._pause = min(self.LONGEST, self._pause * 2 or self.FIRST)
         pause = self._pause * random.uniform(0.8, 1.2)  # noqa: S311, no secret
         self._until = time.monotonic() + pause
@@ -42,4 +54,5 @@ class Backoff:
         """Note a try that worked; True when tries had failed before it."""
         was_failing = self.is_failing
         self._pause = self._until = 0.0
+        self._failures = 0
         return was_failing

@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import NamedTuple
@@ -68,6 +69,7 @@ def run_child(boot: Boot, keep_alive: multiprocessing.connection.Connection | No
         sys.stderr.flush()
         os._exit(EXIT_BOOT_FAILED)
     run()
+    _end_with_threads()
 
 
 def run_beside(cluster_id: str, queue: str) -> None:
@@ -99,6 +101,15 @@ def _prepare(boot: Boot) -> Callable[[], None]:
         django.setup()
     make: Callable[[Boot], Callable[[], None]] = importlib.import_module(_ROLES).make
     return make(boot)
+
+
+def _end_with_threads() -> None:
+    """End here and now if a task has left a thread that would keep this process from ending."""
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if any(not thread.daemon for thread in others):
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _report(boot: Boot, error: BaseException) -> None:

@@ -58,6 +58,9 @@ class Clerk(threading.Thread):
         self.busy_since = 0.0
         #: The main thread wakes the clerk when it finds no more than so many leases waiting.
         self.low_water = 0
+        #: Deliveries beyond the first were lapses or deaths; not so where what we gave back, or
+        #: never acknowledged by intent, counts too.
+        self.counts_lapses = not broker.release_counts
         #: Nothing is started any more.
         self.is_stopping = False
         self._broker = broker
@@ -111,9 +114,9 @@ class Clerk(threading.Thread):
     def run(self) -> None:
         """Go round until the main thread has left. A defect of ours ends the whole worker."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        # The holder's name first: a lease whose reply nobody read can be found by it.
-        self._write_holdings()
         try:
+            # The holder's name first: a lease whose reply nobody read can be found by it.
+            self._write_holdings()
             while not self._round():
                 pass
         except BaseException:  # the main thread would wait for ever; the housekeeper recovers all

@@ -169,6 +169,8 @@ def check_broker(broker: Broker) -> None:
         if not is_configured:
             raise
         logger.error("%s The cluster starts and keeps trying.", error)
+    except Exception:  # a broker of one's own may let out whatever its client raises
+        logger.exception("%s does not answer. The cluster starts and keeps trying.", broker_path())
 
 
 def configure_logging() -> None:

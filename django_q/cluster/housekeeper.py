@@ -64,17 +64,16 @@ class _Duty:
         now = time.monotonic()
         if now < self._next or self._backoff.is_waiting:
             return
-        self._next = now + self._period
         try:
             self._do()
-        except (BrokerError, ResultsUnavailable) as error:
+        except Exception as error:  # one duty must not end the others; this one is tried again
             pause = self._backoff.fail()
-            logger.error("Housekeeper, %s: %s Next try in %.1f s.", self._what, error, pause)
+            is_known = isinstance(error, (BrokerError, ResultsUnavailable))
+            text = "Housekeeper, %s: %s Next try in %.1f s."
+            level = self._backoff.level
+            logger.log(level, text, self._what, error, pause, exc_info=not is_known)
             return
-        except Exception:  # one duty must not end the others; this one is tried again
-            logger.exception("Housekeeper, %s failed", self._what)
-            self._backoff.fail()
-            return
+        self._next = now + self._period
         if self._backoff.succeed():
             logger.info("Housekeeper, %s works again", self._what)
 

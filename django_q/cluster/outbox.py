@@ -122,4 +122,4 @@ class Outbox:
         pause = self._backoff.fail()
         is_known = isinstance(error, (ResultsUnavailable, BrokerError))
         text = "Results wait to be saved: %s Next try in %.1f s."
-        logger.error(text, error, pause, exc_info=not is_known)
+        logger.log(self._backoff.level, text, error, pause, exc_info=not is_known)

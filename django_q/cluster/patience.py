@@ -20,7 +20,8 @@ class Patience(Backoff):
         except Exception as error:  # a broker of one's own raises what its client raises
             pause = self.fail()
             is_known = isinstance(error, BrokerError)
-            logger.error("%s Next try in %.1f s.", error, pause, exc_info=not is_known)
+            text = "%s Next try in %.1f s."
+            logger.log(self.level, text, error, pause, exc_info=not is_known)
             return None
         if self.succeed():
             logger.info("The broker answers again")

@@ -32,9 +32,8 @@ from django_q.executor import (
     send_signal,
     time_limit,
 )
-from django_q.followers import followers
 from django_q.package import Outcome, TaskPackage, function_path, open_package
-from django_q.recorder import Record, Stores, announce, prepare
+from django_q.recorder import Record, Stores, announce, prepare, what_follows
 from django_q.results import ledger
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
@@ -96,7 +95,7 @@ class Worker:
         now = time.monotonic()
         self._clerk.busy_since = now
         # The mark of a first delivery has its limit at once; others are looked up before.
-        phase = Phase.CHECKING if lease.deliveries > 1 else Phase.OPENING
+        phase = Phase.CHECKING if lease.deliveries != 1 else Phase.OPENING
         self._mark(phase, lease)
         self._slot.set("state", State.BUSY)
         if not self._may_start(lease):
@@ -104,7 +103,7 @@ class Worker:
             return
         try:
             past = History()
-            if lease.deliveries > 1:
+            if lease.deliveries != 1:
                 past = self._ask(lease, lambda: ledger.history(lease.key))
                 self._mark(Phase.OPENING, lease)
             package = self._open(lease, past)
@@ -136,7 +135,7 @@ class Worker:
             except ResultsUnavailable as error:
                 pause = backoff.fail()
                 text = "A package [%s] waits: %s Next try in %.1f s."
-                logger.error(text, lease.id, error, pause)
+                logger.log(backoff.level, text, lease.id, error, pause)
                 while backoff.is_waiting:
                     if not self._may_start(lease):
                         raise
@@ -158,12 +157,12 @@ class Worker:
         return None
 
     def _run(self, lease: Lease, package: TaskPackage, past: History) -> None:
-        may_be_done = lease.deliveries > 1 or package.get("derived")
+        may_be_done = lease.deliveries != 1 or package.get("derived")
         if may_be_done and self._is_recorded(lease, package):
             logger.info("Task %s [%s] was done already", package["name"], package["id"])
             now = timezone.now()
             # What follows may not have been sent when the first run was cut off.
-            after = followers(Outcome(package, True, None, now, now))
+            after = what_follows(Outcome(package, True, None, now, now))
             record = Record(None, lease.receipt, ledger_key=lease.key, followers=after)
             self._clerk.hand_over(Finished(record, lease.receipt))
             return
@@ -188,7 +187,7 @@ class Worker:
             return past.verdict
         if past.deaths >= Conf.MAX_DEATHS:
             return f"The task ended its worker {past.deaths} times; the last time {past.reason}"
-        lost = ledger.lapses(lease.deliveries, past)
+        lost = ledger.lapses(lease.deliveries, past) if self._clerk.counts_lapses else 0
         if lost > Conf.MAX_LOST:
             # A run that failed, and comes back by the project's wish, was not lost.
             lost -= self._ask(lease, lambda: self._stores.attempts(package["id"]))

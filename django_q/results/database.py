@@ -28,6 +28,7 @@ from django_q.exceptions import ResultsUnavailable
 from django_q.models import Task
 from django_q.results.base import ResultStore, Row, encode_value
 from django_q.results.statements import RowWriter, storable
+from django_q.results.trouble import cause
 
 _Given = TypeVar("_Given")
 
@@ -200,7 +201,7 @@ class DatabaseStore(ResultStore):
     def _unavailable(self, error: Error) -> ResultsUnavailable:
         return ResultsUnavailable(
             f"The database of the results, {self.alias!r} ({connections[self.alias].vendor}), "
-            f"failed; nothing was saved: {type(error).__name__}: {error}"
+            f"failed; nothing was saved: {cause(error)}"
         )
 
 

@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from django.db import Error, connections, router
+from django.db import router
 from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
-from django_q.exceptions import ResultsUnavailable
 from django_q.models import Success
+from django_q.results.trouble import told
 
 #: Rows in one DELETE: some milliseconds of work, so that no clerk waits long for its turn.
 BATCH = 500
@@ -41,19 +41,11 @@ def prune(
         _oldest(successes, limit, batch) if per is None else _beyond(successes, limit, batch, per)
     )
     deleted = 0
-    try:
+    with told(alias, "Old results cannot be deleted"):
         for ids in found:
             deleted += successes.filter(pk__in=ids).delete()[1].get(Success._meta.label, 0)
             if time.monotonic() > end:
                 break
-    except Error as error:
-        vendor = connections[alias].vendor
-        if not connections[alias].in_atomic_block:
-            connections[alias].close()
-        raise ResultsUnavailable(
-            f"Old results cannot be deleted from the database {alias!r} ({vendor}): "
-            f"{type(error).__name__}: {error}"
-        ) from error
     return deleted
 
 

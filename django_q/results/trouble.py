@@ -23,5 +23,11 @@ def told(alias: str, what: str) -> Iterator[None]:
             with contextlib.suppress(Error):
                 connection.close()
         raise ResultsUnavailable(
-            f"{what} (database {alias!r}, {connection.vendor}): {type(error).__name__}: {error}"
+            f"{what} (database {alias!r}, {connection.vendor}): {cause(error)}"
         ) from error
+
+
+def cause(error: Error) -> str:
+    """Give an error as one line: PostgreSQL's texts have several."""
+    text = str(error).strip().partition("\n")[0].rstrip(".")
+    return f"{type(error).__name__}: {text}."

@@ -55,7 +55,8 @@ class LeaseTests(BrokerGround):
 
         lease = self.take_one()
 
-        assert (lease.payload, lease.deliveries) == ("a", 1)
+        assert lease.payload == "a"
+        assert lease.deliveries in (0, 1), "the first delivery, or a broker that does not count"
         self.comes_nothing(self.another())
 
     def test_without_receipts_a_package_is_gone(self) -> None:

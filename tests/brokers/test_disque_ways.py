@@ -1,9 +1,8 @@
-"""The Disque broker's own ways: when leases begin, what counts, what is sent, what is not lent."""
+"""The Disque broker's own ways: what is sent, at most once, receipts, strangers, waiting."""
 
 import time
 
 import pytest
-import redis
 
 from django_q.brokers.disque import BATCH, SCAN, Disque
 from django_q.brokers.disque_nodes import Node
@@ -37,7 +36,9 @@ def calls(monkeypatch):
     """The commands that the broker has sent one by one, by name."""
     sent = []
     run = Node.run
-    monkeypatch.setattr(Node, "run", lambda self, *words: sent.append(words[0]) or run(self, *words))
+    monkeypatch.setattr(
+        Node, "run", lambda self, *words: sent.append(words[0]) or run(self, *words)
+    )
     return sent
 
 
@@ -114,140 +115,6 @@ def test_a_batch_that_is_refused_in_part_is_not_there_at_all(broker, server, mon
     with pytest.raises(BrokerError, match=r"PAUSE <queue> none.*PAUSED"):
         broker.enqueue_many("abc")
     assert known(server) == 0
-
-
-# When a lease begins and ends.
-
-
-def test_a_lease_begins_when_a_package_is_lent_however_long_it_waited(broker, server):
-    broker.enqueue("a")
-    server.advance(9)
-    assert payloads(broker.lease(1)) == ["a"]
-
-    server.advance(9)
-    assert broker.lease(1) == []
-
-    server.advance(2)
-    assert payloads(broker.lease(1)) == ["a"]
-
-
-def test_a_package_that_only_waited_was_not_delivered_before(broker, server):
-    broker.enqueue("a")
-    server.advance(35)
-
-    assert [lease.deliveries for lease in broker.lease(1)] == [1]
-
-
-def test_after_half_of_its_life_a_package_is_lent_but_not_renewed(broker, server, configure):
-    configure(retry=10, disque_ttl=100)
-    broker.enqueue_many("ab")
-    young = receipts(broker.lease(1))
-    server.advance(60)
-
-    old = broker.lease(2)
-
-    assert payloads(old) == ["a", "b"]
-    assert broker.renew(young) == []
-    assert broker.renew(receipts(old)) == []
-
-
-def test_after_its_life_a_package_is_gone(broker, server, configure):
-    configure(retry=10, disque_ttl=100)
-    broker.enqueue("a")
-
-    server.advance(102)
-
-    assert broker.lease(1) == []
-
-
-def test_a_package_deleted_while_it_is_being_lent_is_not_lent(broker, server, monkeypatch):
-    ids = broker.enqueue_many("ab")
-    run_many = Node.run_many
-
-    def delete_first(self, calls):
-        server.call("DELJOB", ids[0])
-        return run_many(self, calls)
-
-    monkeypatch.setattr(Node, "run_many", delete_first)
-
-    assert payloads(broker.lease(5)) == ["b"]
-
-
-def test_a_lease_is_given_also_if_the_node_goes_before_it_begins(broker, monkeypatch):
-    broker.enqueue("a")
-
-    def fail(self, calls):
-        list(calls)
-        raise redis.ConnectionError("gone")
-
-    monkeypatch.setattr(Node, "run_many", fail)
-
-    assert payloads(broker.lease(5)) == ["a"]
-
-
-def test_an_old_receipt_is_as_good_as_a_new_one(broker, server):
-    broker.enqueue("a")
-    old = receipts(broker.lease(1))
-    server.advance(10.5)
-    assert receipts(broker.lease(1)) == old
-
-    broker.acknowledge_many(old)
-
-    assert known(server) == 0
-
-
-# What counts.
-
-
-def test_what_is_given_back_unstarted_is_a_nack_and_not_counted(broker, server):
-    id = broker.enqueue("a")
-
-    for _ in range(3):
-        broker.release(receipts(broker.lease(1)))
-
-    assert fields(server, id)["nacks"] == 3
-    assert [lease.deliveries for lease in broker.lease(1)] == [1]
-
-
-def test_what_is_given_back_started_is_counted_and_so_is_a_lapse(broker, server):
-    broker.enqueue("a")
-
-    broker.release(receipts(broker.lease(1)), counted=True)
-    assert [lease.deliveries for lease in broker.lease(1)] == [2]
-
-    server.advance(10.5)
-    assert [lease.deliveries for lease in broker.lease(1)] == [3]
-
-
-def test_what_is_put_off_by_retry_keeps_its_id_and_its_count(broker, server):
-    id = broker.enqueue("a")
-    lent = receipts(broker.lease(1))
-    server.advance(5)
-
-    broker.release(lent, 10, counted=True)
-
-    server.advance(9)
-    assert broker.lease(1) == []
-    server.advance(2)
-    (lease,) = broker.lease(1)
-    assert (lease.id, lease.deliveries) == (id, 2)
-
-
-@pytest.mark.parametrize(("delay", "counted"), [(3, True), (30, True), (10, False)])
-def test_what_is_put_off_otherwise_comes_as_a_new_job(broker, server, delay, counted):
-    id = broker.enqueue("a")
-    lent = receipts(broker.lease(1))
-
-    broker.release(lent, delay, counted=counted)
-
-    assert known(server) == 1
-    server.advance(delay - 0.5)
-    assert broker.lease(1) == []
-    server.advance(0.6)
-    (lease,) = broker.lease(1)
-    assert (lease.payload, lease.deliveries) == ("a", 1)
-    assert lease.id != id
-    assert broker.delete(lease.id)
 
 
 # At most once.

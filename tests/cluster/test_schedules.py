@@ -5,8 +5,9 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -29,31 +30,23 @@ SECOND = timedelta(seconds=1)
 Start = Callable[..., Any]
 
 
-def every_second(trace: Trace, count: int = 1) -> None:
-    """Plan so many tasks for each second, which leave the due time and a number in the trace."""
+def every_second(folder: Path, count: int = 1) -> list[Trace]:
+    """Plan so many tasks for each second; each leaves its due times in a trace of its own."""
     start = timezone.now().replace(microsecond=0) + 2 * SECOND
-    for number in range(count):
-        values = {"schedule_type": "S", "seconds": 1, "next_run": start}
-        schedule(f"{RECORD}_due", trace.path, number, intended_date_kwarg="due", **values)
+    values = {"schedule_type": "S", "seconds": 1, "next_run": start}
+    traces = [Trace(folder / f"trace{number}") for number in range(count)]
+    for trace in traces:
+        schedule(RECORD, trace.path, intended_date_kwarg="token", **values)
+    return traces
 
 
-def due_times(trace: Trace) -> dict[str, list[datetime]]:
-    """The due times of the tasks that have started, by their number."""
-    found: dict[str, list[datetime]] = {}
-    for token in trace.started().elements():
-        number, _, due = token.partition("@")
-        found.setdefault(number, []).append(datetime.fromisoformat(due))
-    return found
-
-
-def lateness() -> Iterator[timedelta]:
+def lateness() -> list[timedelta]:
     """How long after its due time each recorded task was enqueued."""
-    for result, enqueued in Task.objects.values_list("result", "enqueued"):
-        due = datetime.fromisoformat(str(result).partition("@")[2])
-        yield enqueued - due
+    rows = Task.objects.filter(func=RECORD)
+    return [row.enqueued - datetime.fromisoformat(row.result) for row in rows]
 
 
-def end(trace: Trace) -> None:
+def end() -> None:
     """Pause all schedules and wait for what they have sent."""
     Schedule.objects.update(enabled=False)
     wait_empty()
@@ -61,15 +54,15 @@ def end(trace: Trace) -> None:
 
 @on("postgres", "sqlite", "redis")
 def test_d25_schedules_fire_within_a_second_of_their_time(
-    place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace
+    place: dict[str, Any], q_cluster: Start, cluster: Start, tmp_path: Path
 ) -> None:
     q_cluster(**place, workers=1, save_limit=0)
     cluster()
-    every_second(trace)
+    (trace,) = every_second(tmp_path)
 
     trace.wait_ends(5)
 
-    end(trace)
+    end()
     assert max(lateness()) < SECOND
     assert min(lateness()) >= timedelta(0)
 
@@ -89,24 +82,22 @@ def kill_something(clusters: list[ClusterProcess], start: Start) -> None:
 
 @on("postgres", "sqlite", "redis", *(["mariadb"] if LONG else []))
 def test_two_clusters_and_killed_housekeepers_miss_no_due_time_and_run_none_twice(
-    place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace
+    place: dict[str, Any], q_cluster: Start, cluster: Start, tmp_path: Path
 ) -> None:
     q_cluster(**place, workers=1, save_limit=0, retry=5)
     clusters = [cluster(), cluster()]
-    every_second(trace, SCHEDULES)
+    traces = every_second(tmp_path, SCHEDULES)
     stop_at = time.monotonic() + TIME
 
     while time.monotonic() < stop_at:
         time.sleep(random.uniform(0.3, 0.9))
         kill_something(clusters, cluster)
 
-    end(trace)
-    found = due_times(trace)
-    assert len(found) == SCHEDULES
-    for times in found.values():
+    end()
+    for trace in traces:
+        times = sorted(map(datetime.fromisoformat, trace.started().elements()))
         assert len(times) >= TIME - 2
-        steps = {after - before for before, after in itertools.pairwise(sorted(times))}
-        assert steps == {SECOND}
+        assert {after - before for before, after in itertools.pairwise(times)} == {SECOND}
 
 
 @on("postgres", "sqlite", "redis")

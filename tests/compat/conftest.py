@@ -98,9 +98,7 @@ def old(
 
 
 @pytest.fixture
-def addons(
-    tmp_path: Path, redis_url: str
-) -> Iterator[Callable[..., Project]]:
+def addons(tmp_path: Path, redis_url: str) -> Iterator[Callable[..., Project]]:
     """Function that gives a project with ours and the add-ons; its arguments are settings."""
     projects: list[Project] = []
 
@@ -109,7 +107,9 @@ def addons(
         values = {"orm": "default", "poll": 0.05, **values}
         variables = {"PROJECT_DATABASE": json.dumps(database), "PROJECT_CACHE": redis_url}
         path = os.pathsep.join([str(ADDONS), str(ROOT)])
-        project = Project("addons", _python_of("add-ons"), tmp_path, values, PYTHONPATH=path, **variables)
+        project = Project(
+            "addons", _python_of("add-ons"), tmp_path, values, PYTHONPATH=path, **variables
+        )
         projects.append(project)
         project.do("migrate")
         return project

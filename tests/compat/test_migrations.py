@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
+import django_q.migrations
 from tests.site import databases
 
 #: Migration to the columns it adds or changes: type, then `null` or `key`.
@@ -69,7 +70,7 @@ STEPS: dict[str, dict[str, str]] = {
     "0019_alter_task_options_alter_ormq_key_alter_ormq_lock_and_more": {},
 }
 LAST_OF_Q2 = list(STEPS)[-1]
-LATEST = "0020_leases_ledger_rejected_heartbeat"
+LATEST = max(path.stem for path in Path(django_q.migrations.__path__[0]).glob("0*.py"))
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ COMMANDS = {
     "qinfo": [["--config"], ["--ids"]],
     "qmemory": [["--run-once"], ["--workers"]],
 }
-#: Page -> where it is, and columns, search and filters that it has at least.
+#: Page -> where it is, and the columns, search and filters that those who subclass it name.
 PAGES = {
     TaskAdmin: (Success, "name group func cluster started stopped time_taken", "name func group",
                 "group cluster"),
@@ -56,7 +56,7 @@ PAGES = {
                 "name func group", "group cluster"),
     ScheduleAdmin: (Schedule, "id name func schedule_type repeats cluster next_run get_last_run "
                     "get_success", "name func", "next_run schedule_type cluster"),
-    QueueAdmin: (OrmQ, "id key name group func lock task_id", "", "key"),
+    QueueAdmin: (OrmQ, "id key name group func lock task_id", "key", "key"),
 }  # fmt: skip
 
 
@@ -100,18 +100,12 @@ def test_the_migrations_have_their_names() -> None:
 def test_a_page_can_be_replaced_by_a_subclass_of_it(page: Any) -> None:
     model, columns, search, filters = PAGES[page]
     site = admin.AdminSite()
+    names = {"search_fields": search, "list_filter": filters, "list_display": columns}
 
-    class Own(page):  # type: ignore[misc]
-        list_display = (*page.list_display, "__str__")
+    site.register(model, type("Own", (page,), {k: (*v.split(),) for k, v in names.items()}))
 
-    site.register(model, Own)
-
-    shown: Any = site._registry[model]
     assert isinstance(admin.site._registry[model], page)
-    assert set(shown.list_display) >= {*columns.split(), "__str__"}
-    assert set(shown.search_fields) >= set(search.split())
-    plain = {item if isinstance(item, str) else item[0] for item in shown.list_filter}
-    assert plain >= set(filters.split())
+    assert site._registry[model].check() == []
 
 
 def test_the_action_can_be_imported_and_named() -> None:

@@ -187,8 +187,8 @@ class DisqueNode(Server):
         return [sys.executable, "-c", code, "--port", str(self.port), "--id", self.id]
 
     def answers(self) -> bool:
-        """PING in the inline form."""
-        return self.ask("PING") == b"+PONG\r\n"
+        """PING in the inline form; a refusal for want of the password is an answer, too."""
+        return self.ask("PING").startswith((b"+PONG", b"-NOAUTH"))
 
     @property
     def url(self) -> str:

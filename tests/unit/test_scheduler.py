@@ -29,7 +29,7 @@ def test_what_is_due_is_enqueued_once_and_moves_on(database: str) -> None:
     (package,) = run()
 
     assert (package["func"], package["args"], package["kwargs"]) == ("math.sqrt", (4,), {})
-    assert (package["group"], package["hook"], package["derived"]) == ("nightly", "app.hook", True)
+    assert (package["group"], package["hook"]) == ("nightly", "app.hook")
     before, schedule = schedule, Schedule.objects.get(pk=schedule.pk)
     assert schedule.next_run == before.next_run + timedelta(hours=1)
     assert schedule.task == package["id"]

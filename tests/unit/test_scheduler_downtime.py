@@ -120,7 +120,7 @@ def test_who_makes_up_for_much_does_not_hold_up_the_others() -> None:
     assert len(groups) == 52
 
 
-def test_month_ends_that_were_missed_are_the_right_ones() -> None:
+def test_d28_the_31st_stays_the_31st() -> None:
     due(schedule_type="M", next_run=datetime(2025, 12, 31, 9, tzinfo=UTC))
 
     days = [text[:10] for text in run_all()]

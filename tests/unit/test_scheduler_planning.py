@@ -75,7 +75,6 @@ def test_a_cron_expression_tells_the_type() -> None:
         ({"schedule_type": "S", "seconds": 0}, ValidationError),
         ({"schedule_type": "Z"}, ValidationError),
         ({"name": "x" * 101}, ValidationError),
-        ({"intended_date_kwarg": "1st"}, ValidationError),
         ({"q_options": 5}, PackageError),
         ({"update_by_name": True}, ValueError),
     ],
@@ -87,6 +86,12 @@ def test_what_cannot_be_planned_is_told_and_not_saved(
         schedule(ECHO, **values)
 
     assert not Schedule.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["1st", "a b", "class"])
+def test_d28_what_cannot_be_a_keyword_is_refused_as_one(name: str) -> None:
+    with pytest.raises(ValidationError, match="cannot be the name of an argument"):
+        schedule(ECHO, intended_date_kwarg=name)
 
 
 @pytest.mark.parametrize("func", ["nothing", lambda: 0, 5])

@@ -57,12 +57,12 @@ class Command(BaseCommand):
             # In the environment, so that spawned children choose the same.
             os.environ["Q_CLUSTER_NAME"] = options["cluster_name"]
             Conf.reset()
+        configure_logging()
         if options["reload"]:
             sys.exit(run_with_reloader())
         sys.exit(self._run(options))
 
     def _run(self, options: dict[str, Any]) -> int:
-        configure_logging()
         try:
             return Cluster().run(options["workers"], run_once=options["run_once"])
         except (BrokerError, ConfigurationError) as error:

@@ -15,6 +15,7 @@ if __name__ == "__main__":
 
 from django.core.management import call_command
 from django.utils import timezone
+
 from django_q import tasks
 from django_q.models import Schedule, Task
 
@@ -32,8 +33,9 @@ def keep_rows() -> None:
     now = timezone.now()
     times = {"started": now - timedelta(seconds=9), "stopped": now - timedelta(seconds=4)}
     Task.objects.create(
-        id="a" * 32, name="a success", func="operator.add", args=(20, 22), kwargs={"deep": [(1, 2)]},
-        result={"sum": 42, "on": now.date()}, group="old", hook="jobs.hook", success=True, **times,
+        id="a" * 32, name="a success", func="operator.add", group="old", hook="jobs.hook",
+        args=(20, 22), kwargs={"deep": [(1, 2)]}, result={"sum": 42, "on": now.date()},
+        success=True, **times,
     )  # fmt: skip
     Task.objects.create(
         id="b" * 32, name="a failure", func="operator.truediv", args=(1, 0), kwargs={},

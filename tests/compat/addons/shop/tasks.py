@@ -1,7 +1,8 @@
 """Tasks that django-q-registry plans; it imports this module by its name."""
 
-from django_q.models import Schedule
 from django_q_registry import register_task
+
+from django_q.models import Schedule
 
 
 @register_task(name="every five", schedule_type=Schedule.CRON, cron="*/5 * * * *")
