@@ -155,10 +155,11 @@ def test_copies_that_were_asked_for_are_not_given_up(pair, make, q_cluster):
 
 
 def test_at_most_once_is_kept_on_one_node(pair, make, monkeypatch):
-    monkeypatch.setattr(Conf, "RETRY", 0)
     broker = make()
 
-    id = broker.enqueue("a")
+    with monkeypatch.context() as patch:
+        patch.setattr(Conf, "RETRY", 0)
+        id = broker.enqueue("a")
 
     assert sorted(broker.connection.each(lambda node: bool(node.run("SHOW", id)))) == [False, True]
     assert receipts(take(broker)) == [None]

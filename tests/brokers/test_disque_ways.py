@@ -1,5 +1,6 @@
 """The Disque broker's own ways: what is sent, at most once, receipts, strangers, waiting."""
 
+import contextlib
 import time
 
 import pytest
@@ -70,7 +71,7 @@ def test_packages_live_seven_days_and_come_again_after_retry(broker, server):
     assert (facts["retry"], facts["ttl"], facts["delay"]) == (10, 604_800, 0)
 
 
-@pytest.mark.parametrize(("retry", "sent"), [(0.5, 1), (1.5, 2), (60, 60)])
+@pytest.mark.parametrize(("retry", "sent"), [(0.5, 2), (2.5, 3), (60, 60)])
 def test_parts_of_seconds_are_rounded_up(broker, server, configure, retry, sent):
     configure(retry=retry, disque_ttl=100.5)
 
@@ -120,9 +121,22 @@ def test_a_batch_that_is_refused_in_part_is_not_there_at_all(broker, server, mon
 # At most once.
 
 
-def test_with_retry_zero_a_package_is_delivered_once_and_forgotten(broker, server, monkeypatch):
-    monkeypatch.setattr(Conf, "RETRY", 0)
-    id = broker.enqueue("a")
+@pytest.fixture
+def no_retry(configure, monkeypatch):
+    """Function that sets `retry` to 0, until the end of its context."""
+
+    @contextlib.contextmanager
+    def no_retry():
+        with monkeypatch.context() as patch:
+            patch.setattr(Conf, "RETRY", 0)
+            yield
+
+    return no_retry
+
+
+def test_with_retry_zero_a_package_is_delivered_once_and_forgotten(broker, server, no_retry):
+    with no_retry():
+        id = broker.enqueue("a")
     assert fields(server, id)["retry"] == 0
 
     ((receipt, payload),) = broker.lease(1)
@@ -131,10 +145,10 @@ def test_with_retry_zero_a_package_is_delivered_once_and_forgotten(broker, serve
     assert known(server) == 0
 
 
-def test_packages_of_both_kinds_may_wait_beside_each_other(broker, server, monkeypatch):
+def test_packages_of_both_kinds_may_wait_beside_each_other(broker, server, no_retry):
     broker.enqueue("again")
-    monkeypatch.setattr(Conf, "RETRY", 0)
-    broker.enqueue("once")
+    with no_retry():
+        broker.enqueue("once")
 
     again, once = broker.lease(5)
 
