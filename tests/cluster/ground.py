@@ -4,6 +4,7 @@ import os
 import time
 from typing import Any
 
+import psutil
 import pytest
 
 from django_q.brokers import Broker, get_broker
@@ -57,12 +58,21 @@ def wait_rows(count: int, limit: float = 30.0, **wanted: Any) -> None:
 
 
 def stat_of(cluster: ClusterProcess, limit: float = 5.0) -> Stat:
-    """Wait for the cluster's heartbeat."""
+    """Wait for a heartbeat of the cluster that tells of its workers; the newest one."""
 
     def found() -> Stat | None:
-        return next((stat for stat in Stat.get_all() if stat.pid == cluster.pid), None)
+        stats = (stat for stat in Stat.get_all() if stat.pid == cluster.pid)
+        return next((stat for stat in stats if str(stat.status) != "Starting"), None)
 
     return wait_until(found, limit, what="the heartbeat")
+
+
+def lives(process: psutil.Process) -> bool:
+    """Tell whether a process runs; one that only waits for its parent does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_children(cluster: ClusterProcess, count: int, without: int, limit: float) -> float:
@@ -70,7 +80,7 @@ def wait_children(cluster: ClusterProcess, count: int, without: int, limit: floa
     began = time.monotonic()
 
     def is_replaced() -> bool:
-        pids = [child.pid for child in cluster.children() if child.status() != "zombie"]
+        pids = [child.pid for child in cluster.children() if lives(child)]
         return len(pids) == count and without not in pids
 
     wait_until(is_replaced, limit, what="a new child")

@@ -11,6 +11,7 @@ import pytest
 from django_q.brokers import get_broker
 from django_q.cluster import Cluster
 from django_q.models import Task
+from django_q.status import Stat
 from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import is_empty, on, stat_of, wait_empty, wait_rows, wait_task
 from tests.cluster.trace import Trace
@@ -106,19 +107,23 @@ def test_the_heartbeat_tells_of_the_cluster(
 ) -> None:
     q_cluster(**place, workers=2, guard_cycle=0.1)
     started = cluster("--workers", "3")
+    wait_until(lambda: str(stat_of(started).status) == "Idle")
     children = {child.pid for child in started.children()}
-    assert str(stat_of(started).status) == "Idle"
     async_task("tests.site.tasks.hold", trace.path, "a", str(tmp_path / "gate"), task_name="held")
     trace.wait_start("a")
 
     wait_until(lambda: str(stat_of(started).status) == "Working")
 
+    wait_until(lambda: _family_of(stat_of(started)) == children)
     stat = stat_of(started)
-    assert {stat.housekeeper, *stat.workers} == children
     assert [state["task_name"] for state in stat.worker_states if state["task_name"]] == ["held"]
     (tmp_path / "gate").touch()
     assert started.stop() == 0
     wait_until(lambda: str(stat_of(started).status) == "Stopped")
+
+
+def _family_of(stat: Stat) -> set[int]:
+    return {stat.housekeeper, *stat.workers}
 
 
 def test_a_cluster_runs_beside_the_process_that_starts_it(

@@ -10,7 +10,7 @@ import pytest
 
 from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
-from tests.cluster.ground import RETRY, on, on_all_when_long, wait_empty, wait_rows, wait_task
+from tests.cluster.ground import RETRY, lives, on, on_all_when_long, wait_empty, wait_rows, wait_task
 from tests.cluster.trace import Trace
 from tests.waiting import wait_until
 
@@ -95,14 +95,8 @@ def test_a_killed_task_leaves_no_children(
     assert "hard limit" in wait_task(task_id, LIMIT + GRACE + AIR).result
     pids = [int(line) for line in Path(trace.path).read_text().split()]
     assert len(pids) == 2
-    wait_until(lambda: not any(_lives(pid) for pid in pids), what="the end of the children")
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    children = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    wait_until(lambda: not any(map(lives, children)), what="the end of the children")
 
 
 def test_a_worker_goes_on_after_a_soft_limit(

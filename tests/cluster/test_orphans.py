@@ -12,7 +12,7 @@ import pytest
 
 from django_q.brokers import get_broker
 from django_q.tasks import async_task, async_tasks
-from tests.cluster.ground import RETRY, on, stat_of, wait_empty, wait_task
+from tests.cluster.ground import RETRY, lives, on, stat_of, wait_empty, wait_task
 from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
 from tests.waiting import wait_until
@@ -29,15 +29,8 @@ def kill_supervisor(started: ClusterProcess) -> float:
     os.kill(started.pid, signal.SIGKILL)
     began = time.monotonic()
     started.wait()
-    wait_until(lambda: not any(_lives(child) for child in children), 20, what="their end")
+    wait_until(lambda: not any(lives(child) for child in children), 20, what="their end")
     return time.monotonic() - began
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @on("redis", "postgres", "sqlite")
