@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import psutil
@@ -71,6 +72,18 @@ def lives(process: psutil.Process) -> bool:
     """Tell whether a process runs; one that only waits for its parent does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def living(pids: Iterable[int]) -> list[int]:
+    """Give those of the pids whose process runs."""
+    return [pid for pid in pids if psutil.pid_exists(pid) and _is_living(pid)]
+
+
+def _is_living(pid: int) -> bool:
+    try:
+        return lives(psutil.Process(pid))
     except psutil.NoSuchProcess:
         return False
 

@@ -151,7 +151,7 @@ def test_the_worker_that_dies_before_it_worked_is_replaced_each_time(
     q_cluster(redis=redis_url, workers=1, retry=RETRY)
     started: ClusterProcess = cluster()
 
-    for _ in range(20 if LONG else 8):
+    for _ in range(20 if LONG else 4):
         victim = next(
             child.pid for child in started.children() if child.pid != stat_of(started).housekeeper
         )

@@ -5,12 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
-from tests.cluster.ground import RETRY, lives, on, on_all_when_long, wait_empty, wait_rows, wait_task
+from tests.cluster.ground import (
+    RETRY,
+    living,
+    on,
+    on_all_when_long,
+    wait_empty,
+    wait_rows,
+    wait_task,
+)
 from tests.cluster.trace import Trace
 from tests.waiting import wait_until
 
@@ -20,49 +27,45 @@ AIR = 1 + 1
 
 Start = Callable[..., Any]
 
-STUBBORN = (
-    ("sleep", (600,)),
-    ("busy", ()),
-    ("backtrack", ()),
-    ("hold_interpreter", ()),
-    ("long_call", ()),
-    ("swallow_everything", ()),
-    ("block_signals", ()),
-)
-#: Those that the soft limit ends, so that their worker lives on.
-POLITE = ("sleep", "busy", "backtrack")
+#: The soft limit ends these, and their worker lives on.
+POLITE = {"sleep": (600,), "busy": (), "backtrack": ()}
+#: These do not hear of it.
+STUBBORN = {"hold_interpreter": (), "long_call": (), "swallow_everything": (), "block_signals": ()}
 
 
-@pytest.mark.parametrize(("name", "args"), STUBBORN, ids=[name for name, _ in STUBBORN])
+@pytest.mark.parametrize("is_polite", [True, False], ids=["polite", "stubborn"])
 def test_a_task_beyond_its_limit_is_a_failed_row(
-    name: str,
-    args: tuple[Any, ...],
+    is_polite: bool,
     database: str,
     redis_url: str,
     q_cluster: Start,
     cluster: Start,
     hooks_file: Path,
 ) -> None:
-    q_cluster(redis=redis_url, workers=2, retry=RETRY, timeout=LIMIT, grace=GRACE)
+    tasks: dict[str, tuple[Any, ...]] = POLITE if is_polite else STUBBORN
+    q_cluster(redis=redis_url, workers=len(tasks) + 1, retry=RETRY, timeout=LIMIT, grace=GRACE)
     started = cluster()
     hook = "tests.site.tasks.write_hook"
 
-    task_id = async_task(f"tests.site.tasks.{name}", *args, hook=hook, task_name=name)
+    ids = {
+        async_task(f"tests.site.tasks.{name}", *args, hook=hook, task_name=name): args
+        for name, args in tasks.items()
+    }
     began = time.monotonic()
     others = async_tasks("tests.site.tasks.add", [(n, 1) for n in range(20)])
     wait_rows(20, pk__in=others, success=True)
     # What waits a second behind a slow task is given back.
     assert time.monotonic() - began < LIMIT + GRACE
+    wait_rows(len(ids), LIMIT + GRACE + AIR, pk__in=ids)
 
-    row = wait_task(task_id, LIMIT + GRACE + AIR)
-    assert not row.success
-    is_polite = name in POLITE
-    text = "longer than its limit of 1 s" if is_polite else "longer than its hard limit of 2 s"
-    assert text in row.result
-    assert ("died (hard limit)" in started.log()) is not is_polite
-    assert row.args == args
-    wait_until(hooks_file.exists, what="the hook")
-    assert hooks_file.read_text() == f"hook {name} False\n"
+    limit = "its limit of 1 s" if is_polite else "its hard limit of 2 s"
+    for row in Task.objects.filter(pk__in=ids):
+        assert not row.success
+        assert f"ran longer than {limit}" in row.result
+        assert row.args == ids[row.pk]
+    assert started.log().count("died (hard limit)") == (0 if is_polite else len(tasks))
+    hooks = {f"hook {name} False" for name in tasks}
+    wait_until(lambda: set(hooks_file.read_text().splitlines()) == hooks, what="the hooks")
     wait_empty()
     wait_until(lambda: not Ledger.objects.exists(), what="an empty ledger")
 
@@ -95,8 +98,7 @@ def test_a_killed_task_leaves_no_children(
     assert "hard limit" in wait_task(task_id, LIMIT + GRACE + AIR).result
     pids = [int(line) for line in Path(trace.path).read_text().split()]
     assert len(pids) == 2
-    children = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
-    wait_until(lambda: not any(map(lives, children)), what="the end of the children")
+    wait_until(lambda: not living(pids), what="the end of the children")
 
 
 def test_a_worker_goes_on_after_a_soft_limit(

@@ -7,12 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from django_q.brokers import get_broker
 from django_q.tasks import async_task, async_tasks
-from tests.cluster.ground import RETRY, lives, on, stat_of, wait_empty, wait_task
+from tests.cluster.ground import (
+    RETRY,
+    lives,
+    living,
+    on,
+    on_all_when_long,
+    stat_of,
+    wait_empty,
+    wait_task,
+)
 from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
 from tests.waiting import wait_until
@@ -33,7 +41,7 @@ def kill_supervisor(started: ClusterProcess) -> float:
     return time.monotonic() - began
 
 
-@on("redis", "postgres", "sqlite")
+@on_all_when_long("redis", "postgres", "sqlite")
 def test_idle_orphans_leave_soon(place: dict[str, Any], q_cluster: Start, cluster: Start) -> None:
     q_cluster(**place, workers=3)
 
@@ -74,7 +82,7 @@ def test_an_orphan_that_ends_its_task_in_time_saves_it(
     assert get_broker().queue_size() == 0
 
 
-@pytest.mark.parametrize("task", ["hold_interpreter", "swallow_everything", "long_call"])
+@pytest.mark.parametrize("task", ["hold_interpreter", "swallow_everything"])
 def test_orphans_that_are_stuck_are_killed(
     task: str, database: str, redis_url: str, q_cluster: Start, cluster: Start
 ) -> None:
@@ -100,7 +108,7 @@ def test_orphans_take_their_tasks_children_along(
 
     kill_supervisor(started)
 
-    wait_until(lambda: not any(map(psutil.pid_exists, _pids(trace))), what="their end")
+    wait_until(lambda: not living(_pids(trace)), what="their end")
 
 
 def _pids(trace: Trace) -> list[int]:

@@ -171,7 +171,7 @@ def test_deaths_are_charged_once_the_database_is_back(
     assert len(trace.lines("start")) == 3
 
 
-@pytest.mark.parametrize("how", ["killed", "paused"])
+@pytest.mark.parametrize("how", ["killed", *(["paused"] if LONG else [])])
 def test_a_stop_is_bounded_while_redis_is_away(
     how: str, database: str, durable: Valkey, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:

@@ -54,7 +54,7 @@ def test_running_tasks_end_and_waiting_ones_are_visible_at_once(
     assert not first.family()
 
 
-@on("redis", "postgres")
+@on_all_when_long("redis", "postgres")
 def test_a_task_longer_than_shutdown_timeout_is_given_back_uncharged(
     place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace, tmp_path: Path
 ) -> None:
@@ -77,7 +77,7 @@ def test_a_task_longer_than_shutdown_timeout_is_given_back_uncharged(
     assert second.stop() == 0
 
 
-@pytest.mark.parametrize("task", ["ignore_stop", "block_signals", "hold_interpreter", "long_call"])
+@pytest.mark.parametrize("task", ["ignore_stop", "block_signals", "hold_interpreter"])
 def test_a_task_that_is_deaf_holds_nobody_up(
     task: str, database: str, redis_url: str, q_cluster: Start, cluster: Start
 ) -> None:
@@ -159,7 +159,7 @@ def test_a_second_signal_means_now(
 
 @pytest.mark.parametrize(
     ("method", "delay"),
-    [("fork", 0.0), ("fork", 0.1), ("fork", 0.3), ("spawn", 0.3), ("spawn", 0.8)],
+    [("fork", 0.0), ("fork", 0.1), ("fork", 0.3), ("spawn", 0.6)],
 )
 def test_a_signal_while_it_starts_leaves_nothing(
     method: str, delay: float, database: str, redis_url: str, q_cluster: Start, cluster: Start

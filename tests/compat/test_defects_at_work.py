@@ -179,8 +179,9 @@ def test_a_slow_hook_delays_no_other_task(shared_cluster: ClusterProcess) -> Non
 
 # D21
 def test_a_chain_ends_at_a_failure_and_goes_on_without_saved_results(
-    shared_cluster: ClusterProcess, file: Path
+    shared_cluster: ClusterProcess, tmp_path: Path
 ) -> None:
+    file = tmp_path / "trace"
     add, fail = "tests.site.tasks.add", "tests.site.tasks.fail"
     broken = async_chain([(add, (1, 2)), fail, (add, (3, 4))])
     unsaved = {"q_options": {"save": False}}

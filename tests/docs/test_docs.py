@@ -4,9 +4,9 @@ import ast
 import dataclasses
 import doctest
 import importlib
-import importlib.util
 import re
 import sys
+import tomllib
 import types
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -17,7 +17,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.test import override_settings
 
-from django_q.brokers import _BROKERS, Broker
+from django_q.brokers import Broker
 from django_q.checks import check_settings
 from django_q.conf import Conf, Settings
 from django_q.status import Stat
@@ -39,6 +39,19 @@ def _ids(page: Path) -> str:
 every_page = pytest.mark.parametrize("page", pages.PAGES, ids=_ids)
 
 
+def _write_modules(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the page's package `shop`, and let it be found."""
+    files = pages.files(page)
+    if page.name == "custom.rst":
+        files["shop/spool.py"] = (page.parent / "spool.py").read_text("utf-8")
+    for path, text in files.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+    for module in [module for module in sys.modules if module.partition(".")[0] == "shop"]:
+        monkeypatch.delitem(sys.modules, module)
+
+
 # Examples.
 
 
@@ -52,12 +65,7 @@ def test_the_examples_give_what_they_say(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A cluster is started in tmp_path, so it finds the page's modules there as we do.
-    for path, text in pages.files(page).items():
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(text)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    for module in [module for module in sys.modules if module.partition(".")[0] == "shop"]:
-        monkeypatch.delitem(sys.modules, module)
+    _write_modules(page, tmp_path, monkeypatch)
     q_cluster(orm="default", workers=2)
     cluster()
     # Its first heartbeats say that it starts.
@@ -88,7 +96,10 @@ def test_what_is_imported_can_be_imported(page: Path) -> None:
 
 
 @every_page
-def test_settings_in_examples_are_valid(page: Path) -> None:
+def test_settings_in_examples_are_valid(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_modules(page, tmp_path, monkeypatch)
     for block in pages.blocks(page):
         if block.language == "python" and block.file == "shop/settings.py":
             names: dict[str, Any] = {"INSTALLED_APPS": [], "BASE_DIR": Path("/srv/shop")}
@@ -155,7 +166,7 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 
 @every_page
 def test_options_in_text_exist(page: Path) -> None:
-    for command in ("qcluster", "qinfo", "qbroker"):
+    for command in (name for name, app in get_commands().items() if app == "django_q"):
         for words in pages.commands(page, command):
             options = {word for word in words if re.fullmatch(r"--?\w[\w-]*", word)}
             assert not options or options <= _options(command), f"{command} {words}"
@@ -222,28 +233,42 @@ def test_settings_that_are_referred_to_exist(page: Path) -> None:
     assert set(re.findall(r":setting:`(\w+)`", page.read_text("utf-8"))) <= known
 
 
-def test_what_is_said_to_be_unused_is_unused_and_nothing_else() -> None:
-    text = (DOCS / "configure.rst").read_text()
-    section = text.partition("Read, and not used yet\n")[2].partition("\n\nEnvironment\n")[0]
-    told = set(re.findall(r":setting:`(\w+)`", section))
+def test_every_setting_is_used() -> None:
     sources = [p for p in (pages.ROOT / "django_q").rglob("*.py") if p.name != "conf.py"]
     code = "\n".join(path.read_text("utf-8") for path in sources)
     other_names = {"name": "PREFIX", "compress": "COMPRESSED", "cluster_name": "CLUSTER_NAME"}
 
     def is_used(setting: str) -> bool:
         attribute = other_names.get(setting, setting.upper())
-        if attribute in _BROKERS and not _can_be_imported(_BROKERS[attribute]):
-            return False
         return re.search(rf'\bConf\.{attribute}\b|"{attribute}"', code) is not None
 
     unused = {field.name for field in dataclasses.fields(Settings) if not is_used(field.name)}
     # Two are accepted for old projects, and their rows in the table say so; the URL is taken apart
     # where the settings are read.
-    assert unused - {"daemonize_workers", "mongo_db", "broker"} == told
+    assert unused <= {"daemonize_workers", "mongo_db", "broker"}
 
 
-def _can_be_imported(path: str) -> bool:
-    return importlib.util.find_spec(path.rpartition(".")[0]) is not None
+def test_every_check_is_told_and_no_other() -> None:
+    told = re.findall(r"\* - ``(django_q\.[EWI]\d+)``", (DOCS / "configure.rst").read_text())
+    source = (pages.ROOT / "django_q" / "checks.py").read_text()
+
+    assert sorted(told) == sorted(set(re.findall(r'id="(django_q\.\w+)"', source)))
+
+
+def test_every_extra_is_told_and_no_other() -> None:
+    told = re.findall(r"^``(\w+)``  ", (DOCS / "install.rst").read_text(), re.MULTILINE)
+    project = tomllib.loads((pages.ROOT / "pyproject.toml").read_text())["project"]
+
+    assert set(told) == set(project["optional-dependencies"]) - {"test", "docs", "dev"}
+
+
+def test_every_broker_is_in_the_tables() -> None:
+    extras = set(re.findall(r"\| `\[(\w+)\]` \|", (pages.ROOT / "README.md").read_text()))
+    there = {path.stem for path in (DOCS / "brokers").glob("*.rst")} - {"index", "custom"}
+    listed = re.findall(r"^    (\w+)$", (DOCS / "brokers" / "index.rst").read_text(), re.MULTILINE)
+
+    assert there <= set(listed)
+    assert there - {"orm", "memory"} <= extras
 
 
 # The house.
@@ -256,6 +281,14 @@ def test_the_floors_are_those_that_are_tested() -> None:
     told = [set(line.strip().split(", ")) for line in block.splitlines()]
     there = [{part for part in floor if _is_there(part)} for floor in reversed(FLOORS)]
     assert told == [parts for parts in there if parts]
+
+
+def test_the_files_of_the_architecture_exist() -> None:
+    there = {path.name for path in (pages.ROOT / "django_q").rglob("*.py")}
+
+    assert set(re.findall(r"(\w+\.py)", (DOCS / "architecture.rst").read_text())) <= there | {
+        "test_architecture.py"
+    }
 
 
 def _is_there(part: str) -> bool:
