@@ -3,8 +3,6 @@
 Used by the housekeeper only, so user code (hooks, pickles of arguments) does not run here.
 """
 
-import pickle
-
 from django.utils import timezone
 
 from django_q.brokers import Broker
@@ -13,7 +11,7 @@ from django_q.cluster.scoreboard import Cause, Mark, Obituary, Phase, Slot
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
-from django_q.recorder import Record, Stores, record
+from django_q.recorder import Record, Stores, record, unpack
 from django_q.results import ledger
 from django_q.results.base import Row, encode_value
 
@@ -127,7 +125,7 @@ class Burial:
 
 def _finished(slot: Slot) -> list[Record]:
     """Give the outcomes that the dead worker had not settled, or perhaps just had."""
-    return [pickle.loads(data) for data in slot.journal.read()]
+    return [unpack(data) for data in slot.journal.read()]
 
 
 def _is_among(finished: list[Record], mark: Mark) -> bool:

@@ -4,7 +4,6 @@ The clerk beside it fills the inbox and settles what is handed over. Everything 
 cluster must know, should this process be killed, stands in its slot before it happens.
 """
 
-import pickle
 import resource
 import signal
 import threading
@@ -33,7 +32,7 @@ from django_q.executor import (
     time_limit,
 )
 from django_q.package import Outcome, TaskPackage, function_path, open_package
-from django_q.recorder import Record, Stores, announce, prepare, what_follows
+from django_q.recorder import Record, Stores, announce, pack, prepare, what_follows
 from django_q.results import ledger
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
@@ -220,7 +219,7 @@ class Worker:
         half = None
         if not record.is_awaited:
             # Before the next package starts: a killed worker loses what ran, nothing finished.
-            half = self._slot.journal.append(pickle.dumps(record, pickle.HIGHEST_PROTOCOL))
+            half = self._slot.journal.append(pack(record))
         self._done += 1
         self._slot.set("done", self._done)
         _log(outcome)

@@ -1,6 +1,5 @@
 """A worker that died, as it stands in its slot, and the burial it gets."""
 
-import pickle
 import time
 from collections.abc import Sequence
 
@@ -14,7 +13,7 @@ from django_q.cluster.settlement import Settlement
 from django_q.exceptions import BrokerUnavailable
 from django_q.models import Ledger
 from django_q.package import Outcome, build_package, seal_package
-from django_q.recorder import prepare
+from django_q.recorder import pack, prepare
 from tests.unit.desk import Desk
 
 KILLED = Obituary(12, -9, Cause.NONE)
@@ -64,7 +63,7 @@ class Grave:
         package = build_package("tests.site.tasks.noop", (), {}, {})
         now = timezone.now()
         _, record = prepare(Outcome(package, True, "finished", now, now), lease)
-        self.slot.journal.append(pickle.dumps(record))
+        self.slot.journal.append(pack(record))
         return package["id"]
 
     def bury(self, obituary: Obituary = KILLED) -> None:

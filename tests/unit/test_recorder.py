@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from django_q.brokers import Lease
 from django_q.package import Outcome, build_package, open_package
-from django_q.recorder import as_task, prepare
+from django_q.recorder import as_task, pack, prepare, unpack
 from tests.site import tasks
 
 Configure = Callable[..., Any]
@@ -155,7 +155,7 @@ def test_a_record_is_plain_and_travels() -> None:
 
     _, prepared = prepare(outcome, leased())
 
-    assert pickle.loads(pickle.dumps(prepared)) == prepared
+    assert unpack(pack(prepared)) == prepared
     assert b"Unshowable" not in pickle.dumps(prepared)
 
 
