@@ -173,6 +173,8 @@ def wrong_values(raw: Mapping[str, Any]) -> list[str]:
     for field in dataclasses.fields(Settings):
         if field.name not in raw:
             continue
+        if field.name == "retry" and raw["retry"] == 0 and raw.get("disque_nodes") is not None:
+            continue  # Disque's way to say: at most once
         value, low, high = raw[field.name], field.metadata["low"], field.metadata["high"]
         where = f'Q_CLUSTER["{field.name}"] is {value!r}'
         unit = f" {field.metadata['unit']}" if field.metadata["unit"] else ""

@@ -13,7 +13,7 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_q.admin.pages import BoundedPaginator, ModelAdmin
+from django_q.admin.pages import QuickAdmin
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError, DjangoQError
 from django_q.models import Schedule, Task
@@ -85,12 +85,11 @@ def resume_schedules(model_admin: Any, request: HttpRequest, queryset: QuerySet[
     model_admin.message_user(request, text, fail_silently=True)
 
 
-class ScheduleAdmin(ModelAdmin):
+class ScheduleAdmin(QuickAdmin):
     """Pages of the schedules, with how the last task of each went."""
 
     form = ScheduleForm
-    show_full_result_count = False
-    paginator = BoundedPaginator
+    range_field = "id"
     actions = [run_schedules, pause_schedules, resume_schedules]
     list_display = (
         *("id", "name", "func", "schedule_type", "repeats", "cluster", "next_run"),

@@ -68,6 +68,8 @@ def _shared(version: int, list_key: str) -> Broker:
 def _cannot_import(path: str, error: ImportError) -> str:
     extras = {"redis": "redis", "boto3": "sqs", "urllib3": "ironmq"}
     extra = extras.get((error.name or "").split(".")[0])
+    if extra == "redis" and "disque" in path:
+        extra = "disque"
     if extra is None:
         return f"The broker {path} cannot be imported: {error}. Check broker_class in Q_CLUSTER."
     return (

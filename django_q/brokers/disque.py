@@ -197,7 +197,8 @@ class Disque(Broker):
         if counted:
             # What lapses is counted, too.
             ids = [id for id in ids if retries[id] != whole_retry(delay)]
-        bodies = {id: facts_of(reply)["body"] for id, reply in _shown(node, ids) if reply}
+        jobs = {id: facts for id, facts in _shown(node, ids) if facts["state"] != b"acked"}
+        bodies = {id: facts["body"] for id, facts in jobs.items()}
         if bodies:
             self._add(node, list(bodies.values()), delay)
             node.run("ACKJOB", *bodies)
@@ -249,8 +250,10 @@ def _working(node: Node, ids: Sequence[str]) -> list[Any]:
     return node.run_many(("WORKING", id) for id in ids)
 
 
-def _shown(node: Node, ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    return zip(ids, node.run_many(("SHOW", id) for id in ids), strict=True)
+def _shown(node: Node, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the jobs that the node knows, with all it knows of them."""
+    replies = node.run_many(("SHOW", id) for id in ids)
+    return ((id, facts_of(reply)) for id, reply in zip(ids, replies, strict=True) if reply)
 
 
 def _is_code(reply: Any, *codes: str) -> bool:

@@ -9,15 +9,16 @@ from django.db.models import Avg, DurationField, ExpressionWrapper, F, QuerySet
 from django.utils import timezone
 
 from django_q import __version__
-from django_q.brokers import Broker, get_broker, shared_broker
+from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
 from django_q.exceptions import BrokerUnavailable
 from django_q.models import Failure, Schedule, Success
+from django_q.punctuality import LATE
 from django_q.status import Stat
 
-#: A schedule that is due for so long is told as overdue: clusters are to start it in a second.
-_OVERDUE = timedelta(minutes=1)
-#: Overdue schedules that are told by name.
+#: The states of a cluster, by the names of their texts in `Conf`.
+_STATES = ("STARTING", "WORKING", "IDLE", "STOPPING", "STOPPED")
+#: Overdue, and broken, schedules that are told by name.
 _NAMED = 5
 
 
@@ -52,6 +53,11 @@ class Schedules:
     overdue: int
     #: Some of those that are overdue: name or function, and when they were due.
     overdue_first: Sequence[tuple[str, datetime]]
+    #: Schedules that somebody, or the scheduler, has disabled.
+    paused: int = 0
+    broken: int = 0
+    #: Some of the broken ones: name or function, and the error.
+    broken_first: Sequence[tuple[str, str]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Overview:
     def as_dict(self) -> dict[str, Any]:
         """Give it as dicts, lists, numbers and texts, for JSON."""
         figures = dataclasses.asdict(dataclasses.replace(self, clusters=()))
-        clusters = [_as_dict(stat) for stat in self.clusters]
+        clusters = [cluster_as_dict(stat) for stat in self.clusters]
         return {"version": __version__} | figures | {"clusters": clusters}
 
 
@@ -88,27 +94,27 @@ def look(broker: Broker | None = None) -> Overview:
         project=Conf.PREFIX,
         broker=broker.info(),
         clusters=clusters,
-        queues=_queues(broker, clusters),
-        tasks=_tasks(now),
-        schedules=_schedules(now),
+        queues=queues(broker, clusters),
+        tasks=tasks(now),
+        schedules=schedules(now),
     )
 
 
-def _queues(broker: Broker, clusters: Sequence[Stat]) -> list[Queue]:
+def queues(broker: Broker, clusters: Sequence[Stat]) -> list[Queue]:
     """Look at this cluster's queue, at those that are served, and those that schedules name."""
     alive = [stat.queue for stat in clusters if stat.status != Conf.STOPPED]
-    scheduled = _active().exclude(cluster=None).values_list("cluster", flat=True).distinct()
-    names = {broker.list_key, *alive, *scheduled} - {"", None}
-    queues = []
-    for name in sorted(str(name) for name in names):
-        own = broker if name == broker.list_key else get_broker(name)
-        queues.append(Queue(name, own.queue_size(), own.lock_size(), alive.count(name)))
-        if own is not broker:
-            own.close()
-    return queues
+    scheduled = _active().values_list("cluster", flat=True).distinct()
+    # A schedule without a queue of its own is of the project's.
+    names = {broker.list_key, *alive, *(name or Conf.PREFIX for name in scheduled)}
+    found = []
+    for name in sorted(filter(None, names)):
+        own = broker if name == broker.list_key else shared_broker(name)
+        found.append(Queue(name, own.queue_size(), own.lock_size(), alive.count(name)))
+    return found
 
 
-def _tasks(now: datetime) -> Tasks:
+def tasks(now: datetime) -> Tasks:
+    """Count the results."""
     recent = Success.objects.order_by().filter(stopped__gte=now - timedelta(days=1))
     # Rows of Django Q 1 and 2 start with the time of enqueueing.
     duration = ExpressionWrapper(F("stopped") - F("started"), output_field=DurationField())
@@ -121,22 +127,33 @@ def _tasks(now: datetime) -> Tasks:
     )
 
 
-def _schedules(now: datetime) -> Schedules:
+def schedules(now: datetime) -> Schedules:
+    """Look at the schedules that will run again."""
     active = _active()
-    overdue = active.filter(next_run__lt=now - _OVERDUE)
+    overdue = active.filter(next_run__lt=now - LATE)
+    disabled = Schedule.objects.order_by().exclude(repeats=0).filter(enabled=False)
+    broken = disabled.filter(error__gt="")
+    errors = broken.order_by("next_run", "pk").values_list("name", "func", "error")[:_NAMED]
     first = overdue.order_by("next_run").values_list("name", "func", "next_run")[:_NAMED]
     return Schedules(
         active=active.count(),
         next_run=active.order_by("next_run").values_list("next_run", flat=True).first(),
         overdue=overdue.count(),
         overdue_first=[(name or func, due) for name, func, due in first if due],
+        paused=disabled.count() - broken.count(),
+        broken=broken.count(),
+        broken_first=[(name or func, error or "") for name, func, error in errors],
     )
 
 
 def _active() -> QuerySet[Schedule]:
-    return Schedule.objects.order_by().exclude(repeats=0).exclude(next_run=None)
+    rows = Schedule.objects.order_by().filter(enabled=True)
+    return rows.exclude(repeats=0).exclude(next_run=None)
 
 
-def _as_dict(stat: Stat) -> dict[str, Any]:
-    values = vars(stat) | {"cluster_id": str(stat.cluster_id), "status": str(stat.status)}
+def cluster_as_dict(stat: Stat) -> dict[str, Any]:
+    """Give a cluster for JSON; its status in English, whatever the language."""
+    words = [name.capitalize() for name in _STATES if getattr(Conf, name) == stat.status]
+    values = vars(stat) | {"cluster_id": str(stat.cluster_id)}
+    values["status"] = words[0] if words else str(stat.status)
     return values | {"uptime": round(stat.uptime(), 1)}

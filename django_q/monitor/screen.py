@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from django.utils.timezone import is_aware, localtime
 from django.utils.translation import gettext as _
 
 from django_q import __version__
 from django_q.monitor.overview import Overview, Schedules, Tasks
-from django_q.monitor.text import cut, duration_text, fill, table
+from django_q.monitor.text import cut, cut_start, duration_text, fill, local_text, table
 from django_q.status import Stat, WorkerState
 
 #: Columns of a screen.
@@ -21,7 +20,7 @@ def overview_lines(
     overview: Overview, heading: Callable[[str], str] = str, warning: Callable[[str], str] = str
 ) -> Iterator[str]:
     """Give the lines of the screen; `heading` and `warning` may colour them."""
-    moment = f"{_local(overview.moment):%Y-%m-%d %H:%M:%S}"
+    moment = local_text(overview.moment)
     title = f"Django Q {__version__}  {overview.project}  {overview.broker}"
     yield heading(f"{fill(title, _WIDTH - len(moment) - 2)}  {moment}")
     sections = (
@@ -67,7 +66,11 @@ def _running(clusters: Sequence[Stat], now: datetime) -> Iterator[str]:
     ]
     busy.sort(key=_since)
     rows = [
-        [str(worker["task_name"]), str(worker["func"]), duration_text(now.timestamp() - since)]
+        [
+            str(worker["task_name"]),
+            cut_start(str(worker["func"]), 36),
+            duration_text(now.timestamp() - since),
+        ]
         for since, worker in busy[:_RUNNING]
     ]
     if rows:
@@ -116,13 +119,15 @@ def _schedules(schedules: Schedules, now: datetime, warning: Callable[[str], str
     rows = [[_("Active"), f"{schedules.active:,}"]]
     if schedules.next_run is not None and schedules.next_run > now:
         rows.append([_("Next in"), duration_text((schedules.next_run - now).total_seconds())])
+    for title, number in ((_("Paused"), schedules.paused), (_("Broken"), schedules.broken)):
+        if number:
+            rows.append([title, f"{number:,}"])
     rows.append([_("Overdue"), f"{schedules.overdue:,}"])
     yield from table([], rows, widths=(36, 12), right={1})
     for name, due in schedules.overdue_first:
         late = duration_text((now - due).total_seconds())
         words = {"name": cut(name, 46), "time": late}
         yield warning(_("%(name)s is overdue for %(time)s.") % words)
-
-
-def _local(moment: datetime) -> datetime:
-    return localtime(moment) if is_aware(moment) else moment
+    for name, error in schedules.broken_first:
+        words = {"name": cut(name, 30), "error": error}
+        yield warning(cut(_("%(name)s is broken: %(error)s") % words, _WIDTH - 2))

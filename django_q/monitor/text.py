@@ -2,6 +2,9 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from django.utils.timezone import is_aware, localtime
 
 
 def text_width(text: str) -> int:
@@ -31,6 +34,16 @@ def cut(text: str, width: int) -> str:
         if taken > width - 2:
             return text[:place] + ".."[: max(width, 0)]
     return text
+
+
+def cut_start(text: str, width: int) -> str:
+    """As `cut`, but what is missing is the beginning: of a path the end tells most."""
+    if text_width(text) <= width:
+        return cut(text, width)
+    end = text
+    while text_width(end) > width - 2:
+        end = end[1:]
+    return cut(f"..{end}", width)
 
 
 def fill(text: str, width: int, *, right: bool = False) -> str:
@@ -77,3 +90,9 @@ def size_text(size: float) -> str:
             return f"{size:.1f} {unit}" if size < 9.95 and unit != "KiB" else f"{size:.0f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
+
+
+def local_text(moment: datetime) -> str:
+    """Give a moment to the second, in the time zone in force."""
+    local = localtime(moment) if is_aware(moment) else moment
+    return f"{local:%Y-%m-%d %H:%M:%S}"

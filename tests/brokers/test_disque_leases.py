@@ -177,3 +177,14 @@ def test_what_is_put_off_otherwise_comes_as_a_new_job(broker, server, delay, cou
     assert (lease.payload, lease.deliveries) == ("a", 1)
     assert lease.id != id
     assert broker.delete(lease.id)
+
+
+def test_what_is_done_or_deleted_is_not_put_off(broker, server):
+    broker.enqueue_many("ab")
+    done, deleted = broker.lease(2)
+    broker.acknowledge_many([done.receipt])
+    broker.delete(deleted.id)
+
+    broker.release([done.receipt, deleted.receipt], 3, counted=True)
+
+    assert known(server) == 0

@@ -3,8 +3,6 @@
 import datetime
 import io
 import json
-import time
-import uuid
 from typing import Any
 
 import pytest
@@ -12,12 +10,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from django_q.brokers import get_broker
-from django_q.conf import Conf
 from django_q.models import Schedule
-from django_q.monitor.screen import duration_text, table
 from django_q.monitor.settings import masked
 from django_q.results.database import DatabaseStore
-from django_q.status import Stat, WorkerState
+from tests.unit.heartbeats import start_cluster
 from tests.unit.rows import make_row
 
 
@@ -32,20 +28,6 @@ def qinfo(*arguments: str) -> str:
     out = io.StringIO()
     call_command("qinfo", *arguments, stdout=out)
     return out.getvalue()
-
-
-def start_cluster(queue: str = "default", **values: Any) -> Stat:
-    """Let a cluster say that it works."""
-    busy = WorkerState(
-        pid=12, slot=1, state="busy", task_id="0" * 32, task_name="nightly report",
-        func="reports.tasks.build_the_whole_nightly_report", since=time.time() - 250, done=3, rss=0,
-    )  # fmt: skip
-    idle = WorkerState(pid=13, slot=2, state="idle", task_id="", done=0, since=None)
-    born = timezone.now() - datetime.timedelta(hours=3, minutes=20)
-    values = {"status": Conf.WORKING, "tob": born, "queue": queue} | values
-    stat = Stat(uuid.uuid4(), 4711, worker_states=[busy, idle], **values)
-    stat.save(get_broker())
-    return stat
 
 
 def test_the_screen_shows_clusters_queues_tasks_and_schedules(site: str) -> None:
@@ -63,7 +45,7 @@ def test_the_screen_shows_clusters_queues_tasks_and_schedules(site: str) -> None
         for line in lines
     )
     assert "2 workers were replaced since the start." in lines
-    assert "nightly report reports.tasks.build_the_whole_nigh.. 4 min" in lines
+    assert "nightly report ..sks.build_the_whole_nightly_report 4 min" in lines
     assert "default 1 0 1" in lines
     assert "Successful 2" in lines
     assert "Failed 1" in lines
@@ -105,6 +87,18 @@ def test_a_schedule_that_is_overdue_is_told(site: str) -> None:
 
     assert "backup is overdue for 5 min." in text
     assert "done is" not in text
+
+
+def test_broken_and_paused_schedules_are_told(site: str) -> None:
+    Schedule.objects.create(name="mail", func="a.b", enabled=False, error="no such function")
+    Schedule.objects.create(name="later", func="a.b", enabled=False)
+
+    lines = [" ".join(line.split()) for line in qinfo().splitlines()]
+
+    assert "mail is broken: no such function" in lines
+    assert "Paused 1" in lines
+    assert "Broken 1" in lines
+    assert "Active 0" in lines
 
 
 def test_json_has_all_figures(site: str) -> None:
@@ -166,20 +160,3 @@ def test_a_broker_that_is_away_is_an_error_that_names_it(database: str, q_cluste
         qinfo()
     with pytest.raises(CommandError, match="127.0.0.1:1"):
         qinfo("--ids")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 ms"), (-1, "0 ms"), (0.0124, "12 ms"), (1.5, "1.5 s"), (42.3, "42 s"),
-        (60, "1 min"), (3_599, "59 min"), (3_600, "1h 0m"), (100_000, "1d 3h"),
-    ],
-)  # fmt: skip
-def test_durations_are_said_as_people_do(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
-
-
-def test_a_table_is_flush_and_cut() -> None:
-    lines = list(table(["Name", "N"], [["abcdefgh", "1"], ["a", "22"]], widths=(6, 3), right={1}))
-
-    assert lines == ["Name     N", "abcd..   1", "a       22"]

@@ -20,7 +20,10 @@ from django_q.status import Stat
 class Command(BaseCommand):
     """Tells an operator how things stand."""
 
-    help = _("Shows clusters, queues, tasks and schedules.")
+    @property
+    def help(self) -> str:  # type: ignore[override]
+        """What `manage.py help` says first; argparse takes no lazy text."""
+        return _("Shows clusters, queues, tasks and schedules.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare what else it can show."""
@@ -52,8 +55,8 @@ class Command(BaseCommand):
         if as_json:
             self._write_json(overview.as_dict())
             return
-        for line in overview_lines(overview, self.style.MIGRATE_HEADING, self.style.WARNING):
-            self.stdout.write(line)
+        lines = overview_lines(overview, self.style.MIGRATE_HEADING, self.style.WARNING)
+        self.stdout.write("\n".join(lines))
 
     def _show_ids(self, as_json: bool) -> None:
         ids = [str(stat.cluster_id) for stat in Stat.get_all()]
