@@ -118,6 +118,11 @@ class Cluster:
         return Stat.get(self.pid or 0, self.cluster_id, self.broker)
 
     @property
+    def is_starting(self) -> bool:
+        """It was started and has sent no heartbeat yet."""
+        return self.is_running and not isinstance(self.stat, Stat)
+
+    @property
     def is_running(self) -> bool:
         """It was started and has not ended."""
         return self.sentinel is not None and self.sentinel.is_alive()

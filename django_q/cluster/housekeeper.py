@@ -186,7 +186,7 @@ class Housekeeper:
     def _prune(self) -> None:
         done = sum(slot.get("done") for slot in self._slots)
         if done != self._done_at_pruning:
-            prune(Conf.SAVE_LIMIT, Conf.SAVE_LIMIT_PER, duration=1.0)
+            prune(Conf.SAVE_LIMIT, Conf.SAVE_LIMIT_PER, duration=0.5)
             self._done_at_pruning = done
 
     def _drop_old_ledger_rows(self) -> None:

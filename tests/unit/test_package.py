@@ -143,8 +143,8 @@ def test_an_option_that_means_something_is_kept(key: str, value: Any) -> None:
         (len, "builtins.len"),
         (str.upper, "str.upper"),
         ([].append, "list.append"),
-        (tasks.Unshowable, "tests.site.tasks.Unshowable"),
-        (tasks.Unshowable(), "tests.site.tasks.Unshowable"),
+        (tasks.Unshowable, "tests.site.oddities.Unshowable"),
+        (tasks.Unshowable(), "tests.site.oddities.Unshowable"),
     ],
 )
 def test_every_callable_has_a_path(func: Any, path: str) -> None:

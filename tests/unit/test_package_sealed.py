@@ -146,7 +146,7 @@ def test_a_payload_beyond_the_limit_is_rejected_unread(q_cluster: Callable[..., 
 
 def test_a_class_that_is_gone_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     sealed = seal_package(build(tasks.Unshowable()), Q)
-    monkeypatch.delattr(tasks, "Unshowable")
+    monkeypatch.delattr("tests.site.oddities.Unshowable")
 
     with pytest.raises(PackageRejected, match="AttributeError.*moved or removed"):
         open_package(sealed, Q)
