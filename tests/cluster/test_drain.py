@@ -26,7 +26,8 @@ Start = Callable[..., Any]
 def drain_with_two(start: Start, trace: Trace, count: int) -> None:
     clusters = [start(), start()]
 
-    async_tasks("tests.site.tasks.record", [(trace.path, n) for n in range(count)])
+    # Each takes a moment, so that neither cluster has done all before the other has looked.
+    async_tasks("tests.site.tasks.record", [(trace.path, n, 0.003) for n in range(count)])
 
     wait_empty(120)
     wait_rows(count, success=True)

@@ -1,0 +1,112 @@
+"""Parts of iterations, ours and those of a django-q2 producer, and what collects them."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import caches
+from django.utils import timezone
+
+from django_q.composition import async_iter
+from django_q.iterations import collector, is_part, part_of
+from django_q.models import Gathering, OrmQ, Task
+from django_q.package import Outcome, TaskPackage, build_package, open_package
+from django_q.recorder import make_stores, prepare, record
+from django_q.results import gatherings
+from django_q.results.base import encode_row
+from django_q.signing import SignedPackage
+from tests.site import tasks
+
+pytestmark = pytest.mark.usefixtures("database")
+
+ITERATION = "c" * 32
+
+
+def foreign(number: int, **options: Any) -> TaskPackage:
+    """A part as django-q2 sends it; the elements come a little after one another."""
+    marks = {"group": ITERATION, "iter_count": 3, "cached": True}
+    package = build_package(tasks.echo, (number,), {}, marks | options)
+    package["started"] = timezone.now() + timedelta(microseconds=50 * number)
+    return package
+
+
+def finish(package: TaskPackage, result: Any, success: bool = True) -> None:
+    """Keep the outcome of a part."""
+    now = timezone.now()
+    outcome = Outcome(package, success, result, now, now, None if success else ValueError(result))
+    record([prepare(outcome)[1]], make_stores())
+
+
+def test_parts_of_django_q2_come_together(q_cluster: Any) -> None:
+    q_cluster(orm="default")
+    parts = [foreign(number) for number in range(3)]
+
+    for number in (2, 0, 1, 0):  # one is delivered twice
+        finish(parts[number], number * 10)
+
+    (ready,) = gatherings.complete([ITERATION])
+    follower = open_package(ready.payload, "default")
+    assert (follower["id"], follower["args"], ready.queue) == (ITERATION, (ITERATION,), "default")
+    assert follower["shown_as"] == "tests.site.tasks.echo"
+    assert "cached" not in follower
+    assert gatherings.gather(ITERATION) == [0, 10, 20]
+    assert not Task.objects.exists()
+    assert caches["default"].get(f"django_q:default:result:{parts[0]['id']}") is None
+
+
+def test_a_list_that_was_wanted_from_the_cache_goes_there(q_cluster: Any) -> None:
+    q_cluster(orm="default")
+
+    finish(foreign(1, iter_cached=60), "value")
+
+    payload = Gathering.objects.get().payload
+    assert open_package(payload, "default")["cached"] == 60
+
+
+def test_a_failed_part_is_marked_in_the_list(q_cluster: Any) -> None:
+    q_cluster(orm="default")
+    finish(foreign(0), "too bad : Traceback", success=False)
+
+    (value,) = gatherings.gather(ITERATION)
+
+    assert isinstance(value, gatherings.FailedResult)
+    assert Task.objects.get().success is False
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"group": "g"}, {"iter_count": 3}, {"group": "g", "iter_count": 0}]
+)
+def test_other_tasks_are_no_parts(options: dict[str, Any], q_cluster: Any) -> None:
+    q_cluster(orm="default")
+    package = build_package(tasks.noop, (), {}, options)
+    now = timezone.now()
+
+    assert not is_part(package)
+    assert part_of(package, encode_row(Outcome(package, True, None, now, now))) is None
+
+
+def test_the_collecting_task_has_the_id_of_the_iteration(q_cluster: Any) -> None:
+    q_cluster(orm="default")
+
+    package = collector(ITERATION, "shop.tasks.half", {"group": "g"})
+
+    assert (package["id"], package["args"], package["group"]) == (ITERATION, (ITERATION,), "g")
+    assert (package["derived"], package["shown_as"]) == (True, "shop.tasks.half")
+
+
+def test_beside_old_clusters_parts_are_sent_as_they_know_them(q_cluster: Any) -> None:
+    q_cluster(orm="default", legacy="write")
+    caches["default"].clear()
+
+    iteration = async_iter(tasks.echo, iter([1, (2, 3)]), cached=30, hook=tasks.write_hook)
+
+    packages = [SignedPackage.loads(row.payload) for row in OrmQ.objects.order_by("id")]
+    assert [package["args"] for package in packages] == [(1,), (2, 3)]
+    for package in packages:
+        assert (package["group"], package["iter_count"]) == (iteration, 2)
+        assert (package["cached"], package["iter_cached"]) == (True, 30)
+        assert "gather" not in package and "hook" not in package
+    kept = caches["default"].get(f"default:{iteration}:args")
+    assert SignedPackage.loads(kept) == [1, (2, 3)]
+    assert not Gathering.objects.exists()
+    caches["default"].clear()
