@@ -19,8 +19,9 @@ from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success, 
 from .desk import make_queued, make_task, page
 
 ROWS = 1_000_000 if os.environ.get("LONG") == "1" else 20_000
-#: Seconds and queries that a list may take.
-LIMIT = 0.1
+#: Seconds and queries that a list may take. The short form runs beside other work: what it guards
+#: is that no list reads all rows, which shows far beyond.
+LIMIT = 0.1 if os.environ.get("LONG") == "1" else 0.4
 QUERIES = 12
 #: Visits of which the quickest counts: what is measured is the page, not its neighbours.
 VISITS = 5

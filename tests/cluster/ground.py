@@ -49,7 +49,12 @@ def wait_empty(limit: float = 30.0, queue: str | None = None) -> None:
 
 def wait_task(task_id: str, limit: float = 10.0) -> Task:
     """Wait until the row of a task is there."""
-    return wait_until(lambda: Task.objects.filter(pk=task_id).first(), limit, what="the result")
+    try:
+        return wait_until(lambda: Task.objects.filter(pk=task_id).first(), limit, what="the result")
+    except AssertionError as error:
+        broker = get_broker()
+        sizes = f"{broker.queue_size()} wait, {broker.lock_size()} are leased"
+        raise AssertionError(f"{error}; {sizes}") from None
 
 
 def wait_rows(count: int, limit: float = 30.0, **wanted: Any) -> None:

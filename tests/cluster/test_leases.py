@@ -8,6 +8,7 @@ from typing import Any
 
 from django_q.brokers import get_broker
 from django_q.models import Task
+from django_q.status import WorkerState
 from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
     LONG,
@@ -134,6 +135,11 @@ def test_waiting_packages_are_given_back_behind_a_slow_task(
     assert set(trace.started().values()) == {1}
 
 
+def _age(state: WorkerState) -> float:
+    since = state.get("since")
+    return time.time() - since if since else 0.0
+
+
 def test_a_stopped_process_is_no_dead_one(
     database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:
@@ -141,8 +147,10 @@ def test_a_stopped_process_is_no_dead_one(
     q_cluster(redis=redis_url, workers=1, retry=RETRY, save_limit=0)
     started = cluster()
     (worker,) = stat_of(started).workers
-    task_id = async_task("tests.site.tasks.record", trace.path, "a", 1)
-    trace.wait_start("a")
+    task_id = async_task("tests.site.tasks.record", trace.path, "a", 3)
+    # Its clerk asks for more while the task is young; not any more when the heartbeat tells of it.
+    wait_until(lambda: str(stat_of(started).status) == "Working")
+    wait_until(lambda: any(_age(state) > 0.5 for state in stat_of(started).worker_states))
 
     os.kill(worker, signal.SIGSTOP)
     waiting = async_task("tests.site.tasks.record", trace.path, "b")

@@ -28,7 +28,8 @@ def test_registry_plans_and_its_tasks_run(project: Project) -> None:
 
     ping, total = sorted(plans, key=lambda plan: str(plan["func"]), reverse=True)
     assert (ping["name"], ping["cron"]) == ("every five - QREGISTRY", "*/5 * * * *")
-    assert (total["name"], total["repeats"]) == ("a sum - QREGISTRY", 3)
+    # Due at once: the cluster may have run it the first time before we looked.
+    assert (total["name"], total["repeats"]) in [("a sum - QREGISTRY", left) for left in (3, 2)]
     assert json.loads(total["kwargs"].replace("'", '"')) == {"first": 20, "second": 22}
     assert project.do("run_plan", "every five - QREGISTRY") == "pong"
     assert project.do("run_plan", "a sum - QREGISTRY") == 42
