@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_q import __version__
-from django_q.monitor.memory import ClusterMemory, Machine, Process
+from django_q.monitor.memory_use import ClusterMemory, Machine, Process
 from django_q.monitor.paint import Paint
 from django_q.monitor.text import cut, fill, local_text, size_text, table
 from django_q.monitor.watch_screen import no_cluster

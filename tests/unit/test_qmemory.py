@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from django_q.management.commands.qmemory import _Memory
 from django_q.monitor import memory
-from django_q.monitor.memory import Machine, Process, Usage
+from django_q.monitor.memory_use import Machine, Process, Usage
 from django_q.monitor.memory_screen import Reading, memory_lines
 from django_q.monitor.paint import Paint
 from django_q.monitor.text import text_width
