@@ -12,6 +12,7 @@ import django_q
 from django_q import cluster, conf, monitor, signals, tasks
 from django_q.cluster.supervisor import Supervisor
 from django_q.exceptions import DjangoQError
+from django_q.signposts import _PLACES
 from tests.processes import ROOT
 
 #: Module -> the names in it: those of Django Q 1.3.9 and django-q2 1.11 that are used.
@@ -96,6 +97,14 @@ def test_names_lead_to_what_they_say() -> None:
     assert django_q.Async is tasks.AsyncTask
     assert django_q.Stat is monitor.Stat
     assert conf.get_ppid() > 0
+
+
+def test_no_file_stands_in_the_way_of_a_signpost() -> None:
+    """Once it is imported, a module of the same name would be what one gets."""
+    for module, names in _PLACES.items():
+        folder = ROOT / module.replace(".", "/")
+        found = [name for name in names if (folder / name).exists()]
+        assert found + [name for name in names if (folder / f"{name}.py").exists()] == []
 
 
 def test_a_library_that_is_not_installed_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from django_q.management.commands.qmemory import _Memory
-from django_q.monitor import memory
-from django_q.monitor.memory_use import Machine, Process, Usage
+from django_q.monitor import memory_use
 from django_q.monitor.memory_screen import Reading, memory_lines
+from django_q.monitor.memory_use import Machine, Process, Usage
 from django_q.monitor.paint import Paint
 from django_q.monitor.text import text_width
 from django_q.status import WorkerState
@@ -42,7 +42,7 @@ def test_the_memory_of_every_process_is_shown(
     has_psutil: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not has_psutil:
-        monkeypatch.setattr(memory, "psutil", None)
+        monkeypatch.setattr(memory_use, "psutil", None)
     stat = here()
 
     lines = words(qmemory("--workers"))
@@ -57,9 +57,9 @@ def test_the_memory_of_every_process_is_shown(
 
 
 def test_both_ways_to_read_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    by_psutil = memory.cluster_memory(here()).total(), memory.machine_memory().total
-    monkeypatch.setattr(memory, "psutil", None)
-    by_proc = memory.cluster_memory(here()).total(), memory.machine_memory().total
+    by_psutil = memory_use.cluster_memory(here()).total(), memory_use.machine_memory().total
+    monkeypatch.setattr(memory_use, "psutil", None)
+    by_proc = memory_use.cluster_memory(here()).total(), memory_use.machine_memory().total
 
     assert by_psutil[0].resident == pytest.approx(by_proc[0].resident, rel=0.05)
     assert by_psutil[0].share == pytest.approx(by_proc[0].share, rel=0.05)
@@ -154,7 +154,7 @@ def test_a_broker_that_is_away_is_told(q_cluster: Any) -> None:
 
 def test_a_host_that_tells_nothing_is_shown_with_what_is_known() -> None:
     process = Process("worker", 1, "idle", Usage())
-    cluster = memory.ClusterMemory(start_cluster(), True, [process])
+    cluster = memory_use.ClusterMemory(start_cluster(), True, [process])
     reading = Reading(timezone.now(), "p", [cluster], Machine())
 
     text = "\n".join(memory_lines(reading, Paint(), with_workers=True))

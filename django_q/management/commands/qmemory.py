@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError, DjangoQError
 from django_q.monitor import terminal
-from django_q.monitor.memory_use import Machine, Process, cluster_memory, machine_memory
 from django_q.monitor.memory_screen import Reading, memory_lines, screen_lines
+from django_q.monitor.memory_use import Machine, Process, cluster_memory, machine_memory
 from django_q.monitor.paint import Paint
 from django_q.status import Stat
 
