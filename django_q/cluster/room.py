@@ -30,7 +30,8 @@ class Room:
         """Tell how many to lease now. `busy_for`: seconds the running task has taken so far."""
         if busy_for > _QUICK:
             self._size = 1
-        if busy_for and (self._is_single or busy_for > _QUICK):
+        # With room for one the pace is not known, or slow: another worker may begin at once.
+        if busy_for and (self._is_single or self._size == 1 or busy_for > _QUICK):
             return 0
         if waiting > self.low_water:
             return 0

@@ -67,13 +67,14 @@ def screen_lines(
     lines[0] = paint.bar(f" {_title(reading, width - 2)} ")
     lines = lines[: height - 1]
     lines += [""] * (height - 1 - len(lines))
-    other = _("w Clusters") if with_workers else _("w Workers")
-    return [*lines, paint.bar(fill(f" {_('q Quit')}   {other}", width))]
+    keys = [_("q Quit"), _("w Clusters") if with_workers else _("w Workers")]
+    return [*lines, paint.bar(fill(" " + "   ".join(keys), width))]
 
 
 def _title(reading: Reading, width: int) -> str:
     moment = local_text(reading.moment)
-    title = f"Django Q {__version__}  {reading.project}  {_('Memory')}"
+    words = _("Memory")
+    title = f"Django Q {__version__}  {reading.project}  {words}"
     return f"{fill(title, width - len(moment) - 2)}  {moment}"
 
 

@@ -51,7 +51,7 @@ def _clusters(clusters: Sequence[Stat], warning: Callable[[str], str]) -> Iterat
             [stat.name, stat.queue, stat.host, str(stat.pid), workers, up, str(stat.status)]
         )
     titles = [_("Name"), _("Queue"), _("Host"), _("Pid"), _("Busy"), _("Up"), _("Status")]
-    yield from table(titles, rows, widths=(22, 10, 10, 7, 5, 8, 8), right={3, 4, 5})
+    yield from table(titles, rows, widths=(20, 10, 10, 7, 7, 8, 10), right={3, 4, 5})
     replaced = sum(stat.reincarnations for stat in clusters)
     if replaced:
         yield _("%(number)s workers were replaced since the start.") % {"number": f"{replaced:,}"}
@@ -112,7 +112,7 @@ def _tasks(tasks: Tasks) -> Iterator[str]:
     ]
     if tasks.mean_duration is not None:
         rows.append([_("Their mean duration"), duration_text(tasks.mean_duration)])
-    yield from table([], rows, widths=(36, 12), right={1})
+    yield from table([], rows, widths=(40, 12), right={1})
 
 
 def _schedules(schedules: Schedules, now: datetime, warning: Callable[[str], str]) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _schedules(schedules: Schedules, now: datetime, warning: Callable[[str], str
         if number:
             rows.append([title, f"{number:,}"])
     rows.append([_("Overdue"), f"{schedules.overdue:,}"])
-    yield from table([], rows, widths=(36, 12), right={1})
+    yield from table([], rows, widths=(40, 12), right={1})
     for name, due in schedules.overdue_first:
         late = duration_text((now - due).total_seconds())
         words = {"name": cut(name, 46), "time": late}

@@ -104,8 +104,8 @@ def _title(sight: Sight, width: int) -> str:
 
 def _keys(view: View) -> str:
     hold = _("p Go on") if view.is_held else _("p Hold")
-    held = _("HELD") if view.is_held else ""
-    return f" {_('q Quit')}   {_('Up/Down Cluster')}   {hold}   {held}"
+    words = [_("q Quit"), _("Up/Down Cluster"), hold, *([_("HELD")] if view.is_held else [])]
+    return " " + "   ".join(words)
 
 
 def _block(title: str, lines: Sequence[str], width: int, paint: Paint) -> list[str]:
@@ -147,7 +147,7 @@ def _clusters(sight: Sight, chosen: Stat | None, width: int, paint: Paint) -> li
     rows = [_cluster_row(stat, sight) for stat in shown]
     titles = [_("Name"), _("Queue"), _("Host"), _("Busy"), _("Tasks/s"), _("Up"), _("Status")]
     spare = width - 78
-    widths = (20 + spare // 2, 11 + spare // 4, 11 + spare - spare // 2 - spare // 4, 7, 7, 8, 8)
+    widths = (19 + spare // 2, 11 + spare // 4, 10 + spare - spare // 2 - spare // 4, 7, 7, 8, 10)
     title, *lines = table(titles, rows, widths=widths, right={3, 4, 5})
     painted = [
         _brush(stat, stat is chosen, paint)(fill(line, width))
@@ -234,8 +234,8 @@ def _sum_lines(sight: Sight, width: int) -> Iterator[str]:
     if schedules is not None:
         words = {name: f"{getattr(schedules, name):,}" for name in ("active", "overdue", "broken")}
         text = _("Schedules: %(active)s active, %(overdue)s overdue, %(broken)s broken") % words
+        yield cut(text, width)
         due = schedules.next_run
         if due is not None and due > sight.moment:
             wait = duration_text((due - sight.moment).total_seconds())
-            text += _(", next in %(time)s") % {"time": wait}
-        yield cut(text, width)
+            yield _("The next one is due in %(time)s.") % {"time": wait}

@@ -58,9 +58,13 @@ class Visitor:
         field.clear()
         field.send_keys(words)
 
+    def choose(self, selector: str, value: str) -> None:
+        """Choose one of the values of a field."""
+        Select(self.find(selector)).select_by_value(value)
+
     def act(self, action: str) -> None:
         """Take an action of a list for what is ticked."""
-        Select(self.find("select[name=action]")).select_by_value(action)
+        self.choose("select[name=action]", action)
         self.click("button[name=index]")
 
     def read(self, selector: str = "body") -> str:

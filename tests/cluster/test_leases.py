@@ -117,6 +117,20 @@ def test_a_lost_lease_is_counted_until_the_task_fails(
     assert trace.started()["a"] == 3
 
 
+@on("redis", "postgres")
+def test_slow_tasks_that_come_together_start_together(
+    place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace
+) -> None:
+    """Nobody leases ahead what another worker could begin now."""
+    q_cluster(**place, workers=4, retry=RETRY)
+    cluster()
+
+    for n in range(2):
+        async_tasks("tests.site.tasks.record", [(trace.path, f"{n}.{i}", 1.5) for i in range(4)])
+        wait_until(lambda n=n: len(trace.started()) == 4 * (n + 1), 1.2, what="four starts")
+        wait_empty()
+
+
 def test_waiting_packages_are_given_back_behind_a_slow_task(
     database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:

@@ -41,7 +41,7 @@ def test_the_screen_shows_clusters_queues_tasks_and_schedules(site: str) -> None
     lines = [" ".join(line.split()) for line in qinfo().splitlines()]
 
     assert any(
-        line.startswith(stat.name[:20]) and line.endswith("4711 1/2 3h 20m Working")
+        line.startswith(stat.name[:18]) and line.endswith("4711 1/2 3h 20m Working")
         for line in lines
     )
     assert "2 workers were replaced since the start." in lines

@@ -98,6 +98,14 @@ def test_nothing_is_taken_ahead_behind_a_slow_task(clock: Clock) -> None:
     assert room.wanted(0, 0, 0.0) == 1
 
 
+def test_nothing_is_taken_ahead_before_the_pace_is_known(clock: Clock) -> None:
+    room = Room(Memory())
+    room.leased(room.wanted(0, 0, 0.0), 1)
+
+    assert room.wanted(0, 1, 0.001) == 0
+    assert room.wanted(0, 0, 0.0) == 2
+
+
 @pytest.mark.parametrize("cap", ["bulk", "queue_limit"])
 def test_the_old_caps_hold_when_they_are_set(clock: Clock, q_cluster: Configure, cap: str) -> None:
     q_cluster(**{cap: 5})
