@@ -11,7 +11,7 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types docs smoke clean
+.PHONY: help demo test check format messages lint types docs smoke clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ check: lint types docs smoke ## All that must hold before a change goes in, but 
 format: $(VENV)/installed-dev ## Put the code into the house's form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+messages: $(VENV)/installed-test ## Bring the catalogues of translations up to date
+	$(BIN)/python scripts/messages.py
 
 lint: $(VENV)/installed-dev ## Look at the form
 	$(BIN)/ruff format --check
