@@ -1,7 +1,6 @@
 """`Cluster`: one `qcluster`, run in this process or started beside it."""
 
 import gc
-import logging
 import multiprocessing
 import multiprocessing.context
 import os
@@ -176,14 +175,3 @@ def check_broker(broker: Broker) -> None:
         logger.error("%s The cluster starts and keeps trying.", error)
     except Exception:  # a broker of one's own may let out whatever its client raises
         logger.exception("%s does not answer. The cluster starts and keeps trying.", broker_path())
-
-
-def configure_logging() -> None:
-    """Give the logger `django-q` a handler where the project gave it none. For commands."""
-    if logger.hasHandlers():
-        return
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s [Q] %(levelname)s %(message)s", "%H:%M:%S"))
-    logger.addHandler(handler)
-    logger.setLevel(Conf.LOG_LEVEL)
-    logger.propagate = False

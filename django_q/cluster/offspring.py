@@ -121,8 +121,24 @@ class Offspring:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
         return made
 
+    def reap_strangers(self) -> None:
+        """Take leave of ended processes that are none of these.
+
+        The first process of a container is given all that tasks have started and left behind.
+        """
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if found is None or found.si_pid in self._alive:
+                return
+            os.waitpid(found.si_pid, os.WNOHANG)
+
     def ended(self) -> Iterator[tuple[int, Child, int]]:
         """Give those that have ended, with pid and exit status, each once."""
+        if os.getpid() == 1 and self._method == "fork":
+            self.reap_strangers()
         for pid, child in self.all():
             status = child.process.exitcode
             if status is None:

@@ -9,6 +9,7 @@ from django_q.brokers import get_broker
 from django_q.cluster.affinity import bind_to_processors
 from django_q.cluster.child import Boot, set_title
 from django_q.cluster.clerk import Clerk
+from django_q.cluster.console import configure_logging
 from django_q.cluster.housekeeper import Housekeeper
 from django_q.cluster.settlement import Settlement
 from django_q.cluster.worker import Worker
@@ -18,6 +19,7 @@ from django_q.recorder import make_stores
 
 def make(boot: Boot) -> Callable[[], None]:
     """Make the object of a role; gives the call that runs it to its end."""
+    configure_logging()
     # A connection that came through a fork belongs to the parent.
     connections.close_all()
     set_title(f"qcluster {boot.cluster_name} {boot.name}")

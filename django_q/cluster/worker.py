@@ -4,6 +4,7 @@ The clerk beside it fills the inbox and settles what is handed over. Everything 
 cluster must know, should this process be killed, stands in its slot before it happens.
 """
 
+import os
 import resource
 import signal
 import threading
@@ -55,12 +56,13 @@ class Worker:
         self._clerk = clerk
         self._stores = stores
         self._soft_limit = SoftLimit()
+        self._pid = os.getpid()
         self._done = 0
 
     def run(self) -> None:
         """Work until stopped or spent, then settle everything and say so in the slot."""
         signal.signal(signal.SIGTERM, self._on_term)
-        send_signal(signals.post_spawn, proc_name=self._name)
+        self._announce_spawned()
         # Before the clerk leases: only the slot of a worker that was ready is looked at.
         self._slot.set("state", State.IDLE)
         self._clerk.start()
@@ -74,6 +76,13 @@ class Worker:
         self._clerk.busy_since = 0.0
         self._clerk.finish()
         self._slot.set("state", State.LEFT)
+
+    def _announce_spawned(self) -> None:
+        try:
+            with self._soft_limit.within(Conf.OPEN_TIMEOUT, "A receiver of post_spawn"):
+                send_signal(signals.post_spawn, proc_name=self._name)
+        except TimeoutException as error:
+            logger.error("%s", error)
 
     def _on_term(self, number: int, frame: types.FrameType | None) -> None:
         self._clerk.stop()
@@ -211,6 +220,10 @@ class Worker:
         self._slot.write_mark(mark)
 
     def _finish(self, lease: Lease, outcome: Outcome) -> None:
+        if os.getpid() != self._pid:
+            # The task has forked, and this is the child, come back by oversight: it must not go
+            # on as a second worker in the same slot.
+            os._exit(0)
         if signals.post_execute_in_worker.receivers:
             # Their time is not the task's.
             self._mark(Phase.RUNNING, lease, outcome.package)

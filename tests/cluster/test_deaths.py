@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from django_q.brokers import get_broker
 from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import RETRY, on, wait_empty, wait_rows, wait_task
@@ -73,7 +72,7 @@ def test_a_task_that_survives_its_second_try_is_a_success(
 ) -> None:
     q_cluster(redis=redis_url, workers=1, retry=RETRY)
     path = str(tmp_path / "tries")
-    task_id = async_task("tests.site.tasks.die_until", path, 3)
+    task_id = async_task("tests.site.odd.die_until", path, 3)
 
     cluster()
 
@@ -118,6 +117,22 @@ def test_a_lost_task_without_receipts_leaves_a_failed_row(
     assert started.stop() == 0
 
 
+def test_a_task_that_forks_and_comes_back_twice_is_one_task(
+    database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
+) -> None:
+    q_cluster(redis=redis_url, workers=1, retry=RETRY, save_limit=0)
+    started: ClusterProcess = cluster()
+
+    forked = [async_task("tests.site.odd.fork_and_return", trace.path) for _ in range(5)]
+    others = async_tasks("tests.site.tasks.add", [(n, 0) for n in range(50)])
+
+    wait_rows(55, success=True, pk__in=[*forked, *others])
+    wait_empty()
+    wait_until(lambda: len(Path(trace.path).read_text().splitlines()) == 10, what="both")
+    assert len(started.family()) == 3
+    assert started.stop() == 0
+
+
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_deaths_are_seen_under_other_start_methods(
     method: str, database: str, redis_url: str, q_cluster: Start, cluster: Start
@@ -128,5 +143,6 @@ def test_deaths_are_seen_under_other_start_methods(
 
     assert "2 times; the last time it died of signal SIGKILL" in wait_task(task_id, 20).result
 
-    assert get_broker().lock_size() == 0
+    wait_empty()
+    assert "Failed" in started.wait_log(r"\[Q\] ERROR Failed")  # children log as all others
     assert started.stop() == 0

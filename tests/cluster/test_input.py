@@ -92,7 +92,7 @@ def test_outcomes_of_every_kind(
 
     good = {
         async_task("tests.site.tasks.answer"): 42,
-        async_task("tests.site.tasks.size", big): len(big),
+        async_task("tests.site.odd.size", big): len(big),
         async_task("tests.site.tasks.echo", 1, q_options={"task_name": "named"}, a=2): (
             (1,),
             {"a": 2},

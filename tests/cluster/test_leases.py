@@ -39,7 +39,7 @@ def test_tasks_longer_than_retry_run_once(
     first, _ = cluster(), cluster()
     sleeping = async_task("tests.site.tasks.record", trace.path, "sleeping", TAKES)
     trace.wait_start("sleeping")
-    holding = async_task("tests.site.tasks.record_holding", trace.path, "holding", TAKES)
+    holding = async_task("tests.site.odd.record_holding", trace.path, "holding", TAKES)
     trace.wait_start("holding")
 
     # Somebody is there who would take what lapses.
@@ -59,7 +59,7 @@ def test_what_waits_behind_a_task_that_holds_the_interpreter_goes_on_elsewhere(
 ) -> None:
     q_cluster(redis=redis_url, workers=1, retry=RETRY)
     async_tasks("tests.site.tasks.record", [(trace.path, n) for n in range(30)])
-    holding = async_task("tests.site.tasks.record_holding", trace.path, "holding", 6)
+    holding = async_task("tests.site.odd.record_holding", trace.path, "holding", 6)
     async_tasks("tests.site.tasks.record", [(trace.path, n) for n in range(30, 60)])
     cluster()
     trace.wait_start("holding")

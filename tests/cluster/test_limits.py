@@ -93,7 +93,7 @@ def test_a_killed_task_leaves_no_children(
     q_cluster(**place, workers=1, retry=RETRY, timeout=LIMIT, grace=GRACE)
     cluster()
 
-    task_id = async_task("tests.site.tasks.start_stubborn_children", trace.path)
+    task_id = async_task("tests.site.odd.start_stubborn_children", trace.path)
 
     assert "hard limit" in wait_task(task_id, LIMIT + GRACE + AIR).result
     pids = [int(line) for line in Path(trace.path).read_text().split()]
@@ -121,7 +121,7 @@ def test_hooks_and_receivers_have_limits_of_their_own(
     started = cluster()
 
     hanging = async_task("tests.site.tasks.add", 1, 2, hook="tests.site.tasks.hanging_hook")
-    deaf = async_task("tests.site.tasks.add", 2, 2, hook="tests.site.tasks.deaf_hook")
+    deaf = async_task("tests.site.tasks.add", 2, 2, hook="tests.site.odd.deaf_hook")
     after = async_task("tests.site.tasks.add", 3, 3)
 
     assert wait_task(hanging).result == 3

@@ -19,6 +19,7 @@ from tests.cluster.ground import (
     wait_children,
     wait_empty,
     wait_rows,
+    wait_task,
 )
 from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
@@ -156,7 +157,7 @@ def test_deaths_are_charged_once_the_database_is_back(
 ) -> None:
     q_cluster(redis=redis_url, workers=2, retry=RETRY, save_limit=0)
     started: ClusterProcess = cluster()
-    task_id = async_task("tests.site.tasks.hold_then_die", trace.path, trace.path + ".gate")
+    task_id = async_task("tests.site.odd.hold_then_die", trace.path, trace.path + ".gate")
     trace.wait_start("death")
 
     own_postgres.kill()
@@ -169,6 +170,28 @@ def test_deaths_are_charged_once_the_database_is_back(
     assert "3 times; the last time it died of signal SIGKILL" in Task.objects.get().result
     wait_until(lambda: not Ledger.objects.exists(), what="an empty ledger")
     assert len(trace.lines("start")) == 3
+
+
+@on_postgres
+def test_deaths_without_end_while_all_is_away_are_made_good(
+    own_postgres: OwnPostgres, q_cluster: Start, cluster: Start, trace: Trace
+) -> None:
+    """The dead cannot be buried, so their places are not free; in the end there are no more."""
+    q_cluster(orm="postgres", workers=1, retry=RETRY)
+    started: ClusterProcess = cluster()
+    keeper = stat_of(started).housekeeper
+    own_postgres.kill()
+
+    while "Dead workers are not replaced until" not in started.log():
+        for child in started.children():
+            if child.pid != keeper:
+                child.kill()
+        time.sleep(0.05)
+    own_postgres.restart()
+
+    task_id = async_task("tests.site.tasks.add", 1, 2)
+    assert wait_task(task_id, COMES_BACK).result == 3
+    assert started.stop() == 0
 
 
 @pytest.mark.parametrize("how", ["killed", *(["paused"] if LONG else [])])

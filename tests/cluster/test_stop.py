@@ -218,7 +218,7 @@ def test_stop_during_a_hook_lets_it_end(
 ) -> None:
     q_cluster(redis=redis_url, workers=1)
     started: ClusterProcess = cluster()
-    task_id = async_task("tests.site.tasks.add", 1, 2, hook="tests.site.tasks.slow_hook")
+    task_id = async_task("tests.site.tasks.add", 1, 2, hook="tests.site.odd.slow_hook")
     wait_task(task_id)
 
     assert started.stop() == 0

@@ -48,11 +48,6 @@ def echo(*args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, kwargs
 
 
-def size(data: bytes) -> int:
-    """Give the length of an argument."""
-    return len(data)
-
-
 def process() -> int:
     """Give the pid of the worker."""
     return os.getpid()
@@ -139,25 +134,6 @@ def exit_now(code: int = 7, path: str | None = None) -> NoReturn:
     os._exit(code)
 
 
-def die_until(path: str, attempts: int) -> int:
-    """Kill the worker until this was called `attempts` times; then give the count."""
-    write(path, "attempt")
-    with open(path, encoding="utf-8") as lines:
-        count = sum(1 for line in lines)
-    if count < attempts:
-        os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(60)
-    return count
-
-
-def hold_then_die(path: str, gate: str) -> NoReturn:
-    """Wait until the file `gate` exists, then kill the worker."""
-    write(path, f"start death {os.getpid()}")
-    while not os.path.exists(gate):
-        time.sleep(0.01)
-    kill_self()
-
-
 def segfault(path: str | None = None) -> None:
     """Read the address nobody has."""
     _leave_line(path)
@@ -196,14 +172,6 @@ def hold_interpreter_for(seconds: float) -> None:
     collections.deque(itertools.repeat(None, sample), maxlen=0)
     pace = sample / (time.perf_counter() - started)
     collections.deque(itertools.repeat(None, int(pace * seconds)), maxlen=0)
-
-
-def record_holding(path: str, token: object, seconds: float) -> object:
-    """As `record`, holding the interpreter in between."""
-    write(path, f"start {token} {os.getpid()}")
-    hold_interpreter_for(seconds)
-    write(path, f"end {token} {os.getpid()}")
-    return token
 
 
 def long_call() -> bytes:
@@ -246,26 +214,12 @@ def start_children(path: str, count: int = 2) -> None:
         child.wait()
 
 
-def start_stubborn_children(path: str) -> None:
-    """As `start_children`, and then swallow everything."""
-    try:
-        start_children(path)
-    except BaseException:
-        swallow_everything()
-
-
 # Hooks.
 
 
 def write_hook(task: Any) -> None:
     """Write "hook NAME SUCCESS" into `hooks.txt` in the tests' directory."""
     write(os.path.join(os.environ["TEST_DIR"], "hooks.txt"), f"hook {task.name} {task.success}")
-
-
-def slow_hook(task: Any) -> None:
-    """As `write_hook`, after a second."""
-    time.sleep(1)
-    write_hook(task)
 
 
 def failing_hook(task: Any) -> NoReturn:
@@ -276,11 +230,6 @@ def failing_hook(task: Any) -> NoReturn:
 def hanging_hook(task: Any) -> None:
     """Stay for ever after the task."""
     time.sleep(1_000_000)
-
-
-def deaf_hook(task: Any) -> None:
-    """Stay for ever after the task, and hear nothing."""
-    swallow_everything()
 
 
 def write(path: str, line: str) -> None:

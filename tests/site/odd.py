@@ -1,0 +1,81 @@
+"""Task functions for the tests that are odder than those in `tasks`."""
+
+import os
+import signal
+import time
+from typing import Any, NoReturn
+
+from tests.site.tasks import (
+    hold_interpreter_for,
+    kill_self,
+    start_children,
+    swallow_everything,
+    write,
+    write_hook,
+)
+
+
+def size(data: bytes) -> int:
+    """Give the length of an argument."""
+    return len(data)
+
+
+def record_holding(path: str, token: object, seconds: float) -> object:
+    """As `record`, holding the interpreter in between."""
+    write(path, f"start {token} {os.getpid()}")
+    hold_interpreter_for(seconds)
+    write(path, f"end {token} {os.getpid()}")
+    return token
+
+
+# Those that kill their worker.
+
+
+def die_until(path: str, attempts: int) -> int:
+    """Kill the worker until this was called `attempts` times; then give the count."""
+    write(path, "attempt")
+    with open(path, encoding="utf-8") as lines:
+        count = sum(1 for line in lines)
+    if count < attempts:
+        os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+    return count
+
+
+def hold_then_die(path: str, gate: str) -> NoReturn:
+    """Wait until the file `gate` exists, then kill the worker."""
+    write(path, f"start death {os.getpid()}")
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    kill_self()
+
+
+# Those that start processes.
+
+
+def fork_and_return(path: str) -> None:
+    """Fork, and let the child come back as well, as somebody forgets to end it."""
+    os.fork()
+    write(path, f"start {os.getpid()}")
+
+
+def start_stubborn_children(path: str) -> None:
+    """As `start_children`, and then swallow everything."""
+    try:
+        start_children(path)
+    except BaseException:
+        swallow_everything()
+
+
+# Hooks.
+
+
+def slow_hook(task: Any) -> None:
+    """As `write_hook`, after a second."""
+    time.sleep(1)
+    write_hook(task)
+
+
+def deaf_hook(task: Any) -> None:
+    """Stay for ever after the task, and hear nothing."""
+    swallow_everything()
