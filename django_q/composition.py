@@ -9,10 +9,11 @@ from typing import Any
 from django_q import humanhash
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
-from django_q.enqueue import async_tasks, run_in_place, send, take_options
+from django_q.enqueue import async_tasks, run_in_place, send
 from django_q.followers import first_link
 from django_q.iterations import collector
 from django_q.models import Task
+from django_q.options import take_options
 from django_q.package import seal_package
 from django_q.results import gatherings, lookup
 from django_q.signing import SignedPackage

@@ -21,7 +21,8 @@ from django.utils.module_loading import import_string
 from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.exceptions import PackageError, TimeoutException
-from django_q.package import LONGEST_TIME, Outcome, TaskPackage, function_path
+from django_q.options import LONGEST_TIME
+from django_q.package import FailureCause, Outcome, TaskPackage, function_path
 from django_q.reporters import error_reporter
 
 #: Seconds the error reporters may take: one that sends over a slow network, not one that hangs.
@@ -91,10 +92,16 @@ def execute(package: TaskPackage, soft_limit: SoftLimit) -> Outcome:
     try:
         result = _run(package, soft_limit)
     except BaseException as error:  # whatever a task raises, SystemExit too, only fails the task
-        outcome = Outcome(package, False, error_text(error), started, timezone.now(), error)
+        ended = timezone.now()
+        outcome = Outcome(package, False, error_text(error), started, ended, error, _cause(error))
         _report(package, soft_limit)
         return outcome
     return Outcome(package, True, result, started, timezone.now())
+
+
+def _cause(error: BaseException) -> FailureCause:
+    is_late = isinstance(error, TimeoutException)
+    return FailureCause.TIMEOUT if is_late else FailureCause.ERROR
 
 
 def _run(task: TaskPackage, soft_limit: SoftLimit) -> Any:

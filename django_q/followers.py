@@ -9,6 +9,7 @@ from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.executor import send_signal
 from django_q.package import (
+    Follower,
     Outcome,
     TaskPackage,
     build_package,
@@ -20,13 +21,13 @@ from django_q.package import (
 _INHERITED = ("group", "cached", "cluster", "sync", "save", "chain_goes_on")
 
 
-def followers(outcome: Outcome) -> tuple[tuple[str, str], ...]:
-    """Give the packages that follow an outcome, sealed: pairs of queue and text."""
+def followers(outcome: Outcome) -> tuple[Follower, ...]:
+    """Give the packages that follow an outcome, sealed."""
     package = next_link(outcome)
     if package is None:
         return ()
     queue = package.get("cluster") or Conf.CLUSTER_NAME
-    return ((queue, seal_package(package, queue)),)
+    return (Follower(queue, seal_package(package, queue), task_id=package["id"]),)
 
 
 def next_link(outcome: Outcome) -> TaskPackage | None:

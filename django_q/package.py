@@ -3,6 +3,7 @@
 Producers build and seal; a worker's main thread opens, since unpickling is user code.
 """
 
+import enum
 import pickle
 import uuid
 from collections.abc import Mapping
@@ -14,15 +15,10 @@ from django.utils import timezone
 from django_q import humanhash, signing
 from django_q.conf import Conf
 from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
+from django_q.options import check_options
 
-#: Longest name, group and cluster: the width of their columns.
-_LONGEST_LABEL = 100
 #: Longest dotted path of a function or hook: the width of their columns.
 _LONGEST_PATH = 256
-#: Longest time limit, some thirty years: the system's timers do not take much more.
-LONGEST_TIME = 1e9
-
-
 #: What a package must have; `func` is a dotted path or a callable.
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "id": str,
@@ -51,6 +47,13 @@ class TaskPackage(TypedDict, total=False):
     timeout: float | None
     cluster: str
     chain: list[Any]
+    attempt: int  # ours: which run this is; absent for the first
+    max_attempts: int  # ours, with the five below: see retries
+    retry_delay: float
+    backoff: Any
+    jitter: float
+    retry_on: Any
+    give_up_on: Any
     chain_goes_on: bool  # ours: the next link runs after a failure too
     gather: tuple[str, int]  # ours: the gathering this is a part of, and its place there
     derived: bool  # ours: it follows from another task, so it may have been sent twice
@@ -64,6 +67,33 @@ class TaskPackage(TypedDict, total=False):
     stopped: datetime
 
 
+class FailureCause(enum.StrEnum):
+    """Why a run failed."""
+
+    #: The function raised, or its result could not be stored.
+    ERROR = "error"
+    #: It exceeded its soft or hard limit.
+    TIMEOUT = "timeout"
+    #: It ended its worker too often.
+    DIED = "died"
+    #: Its lease was lost too often.
+    LOST = "lost"
+    #: Somebody asked for its end.
+    CANCELLED = "cancelled"
+
+
+class Follower(NamedTuple):
+    """A sealed package that is sent once an outcome is recorded."""
+
+    queue: str
+    payload: str
+    #: Seconds it is held back.
+    delay: float = 0.0
+    priority: int = 0
+    #: Id of the task in it.
+    task_id: str = ""
+
+
 class Outcome(NamedTuple):
     """The end of one run."""
 
@@ -75,6 +105,8 @@ class Outcome(NamedTuple):
     stopped: datetime
     #: What the function raised; None after a success and after a death.
     error: BaseException | None = None
+    #: Why it failed; None after a success.
+    cause: FailureCause | None = None
 
 
 def build_package(
@@ -98,10 +130,7 @@ def build_package(
         "started": timezone.now(),
     }
     package |= {key: value for key, value in options.items() if key != "task_name"}
-    for key in ("name", "group", "cluster"):
-        _check_label(key, package.get(key))
-    for key in ("timeout", "cached"):
-        _check_number(key, package.get(key))
+    check_options(package)
     return package  # type: ignore[return-value]
 
 
@@ -215,32 +244,6 @@ def _check_function(role: str, func: Any) -> None:
             f"{role} is {path!r}: a worker finds functions by name, so a lambda or a function "
             "inside another cannot be sent. Move it to the top level of a module."
         )
-
-
-def _check_label(key: str, value: Any) -> None:
-    if value is None:
-        return
-    text = str(value)
-    # What stands alone of a surrogate pair has no place in UTF-8.
-    is_text = "\0" not in text and text.encode("utf-8", "ignore").decode() == text
-    if len(text) > _LONGEST_LABEL or not is_text:
-        raise PackageError(
-            f"{key} is {text!r:.130}, with {len(text)} characters: a label has at most "
-            f"{_LONGEST_LABEL}, without NUL and lone surrogates."
-        )
-
-
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and abs(value) <= LONGEST_TIME  # not true of NaN either
-
-
-def _check_number(key: str, value: Any) -> None:
-    is_switch = key == "cached" and isinstance(value, bool)
-    if value is None or is_switch or _is_number(value):
-        return
-    others = {"cached": "True or False", "timeout": "-1 or None for no limit"}[key]
-    raise PackageError(f"{key} is {value!r:.100}: give a number of seconds, or {others}.")
 
 
 def _why_unsealable(package: TaskPackage, error: Exception) -> str:

@@ -14,10 +14,10 @@ from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
 from django_q.conf import Conf, logger
-from django_q.enqueue import OPTIONS, take_options
 from django_q.exceptions import PackageError
 from django_q.models import Ledger, Schedule
 from django_q.models.timing import as_stored
+from django_q.options import OPTIONS, take_options
 from django_q.package import build_package, function_path, seal_package
 from django_q.schedule_arguments import keep
 

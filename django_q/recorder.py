@@ -26,10 +26,11 @@ from django_q.executor import (
 from django_q.followers import followers
 from django_q.iterations import is_part, part_of
 from django_q.models import Task
-from django_q.package import Outcome, TaskPackage
+from django_q.package import FailureCause, Follower, Outcome, TaskPackage
 from django_q.results.base import Row, encode_row
 from django_q.results.cache import CachedRow, CacheStore, seconds_to_keep
 from django_q.results.database import DatabaseStore
+from django_q.results.entries import Entry, write_entries
 from django_q.results.gatherings import Part, keep_parts
 
 #: Where a row has moments.
@@ -49,8 +50,10 @@ class Record(NamedTuple):
     to_cache: float | bool | None = False
     #: Take the package away from its broker once the row is kept.
     acknowledge: bool = True
-    #: Packages that come next: (queue, sealed text).
-    followers: tuple[tuple[str, str], ...] = ()
+    #: Packages that come next.
+    followers: tuple[Follower, ...] = ()
+    #: What else is written in the transaction of the row.
+    entries: tuple[Entry, ...] = ()
     #: The result as a part of a gathering.
     part: Part | None = None
     #: The main thread waits until it is settled, since user code (a hook) runs after it.
@@ -171,7 +174,7 @@ def as_task(outcome: Outcome) -> Task:
     return task
 
 
-def what_follows(outcome: Outcome) -> tuple[tuple[str, str], ...]:
+def what_follows(outcome: Outcome) -> tuple[Follower, ...]:
     """Give the packages that follow an outcome, sealed; none when they cannot be. User code."""
     try:
         return followers(outcome)
@@ -197,15 +200,18 @@ def record(
     if cached:
         _log_duplicates(stores.cache.save_cached(cached))
     parts = [record.part for record in records if record.part]
+    entries = [entry for record in records for entry in record.entries]
     shares = acknowledge is not None and broker_alias == stores.database.alias
 
     def within() -> None:
         if parts:
             keep_parts(parts)
+        if entries:
+            write_entries(entries)
         if shares and acknowledge is not None:
             acknowledge()
 
-    if rows or parts or shares:
+    if rows or parts or entries or shares:
         _log_duplicates(stores.database.save(rows, within))
     if acknowledge is not None and not shares:
         acknowledge()
@@ -224,7 +230,7 @@ def _storable(outcome: Outcome) -> tuple[Outcome, Row]:
     except BaseException as error:  # pickling runs code of the result: SystemExit and worse
         kind = type(outcome.result).__name__
         text = f"The result ({kind}) could not be stored: {error_text(error)}"
-        failed = outcome._replace(success=False, error=error, result=text)
+        failed = outcome._replace(success=False, error=error, result=text, cause=FailureCause.ERROR)
     try:
         return failed, encode_row(failed)
     except BaseException:  # the task changed an argument into something that cannot be pickled

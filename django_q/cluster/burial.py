@@ -11,6 +11,7 @@ from django_q.cluster.scoreboard import Cause, Mark, Obituary, Phase, Slot
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
+from django_q.package import FailureCause
 from django_q.recorder import Record, Stores, record, unpack
 from django_q.results import ledger
 from django_q.results.base import Row, encode_value
@@ -118,7 +119,7 @@ class Burial:
             id=mark.task_id, name=mark.name, func=mark.func, hook=None, args=encode_value(()),
             kwargs=encode_value({}), result=encode_value(text), group=None,
             cluster=self._broker.list_key, started=now, stopped=now, success=False,
-            attempt_count=1, enqueued=now,
+            attempt_count=1, enqueued=now, cause=FailureCause.DIED,
         )  # fmt: skip
         record([Record(row, to_database=True)], self._stores)
 

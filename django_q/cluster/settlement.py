@@ -7,6 +7,8 @@ from collections.abc import Collection, Sequence
 
 from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf, logger
+from django_q.dispatch import dispatch
+from django_q.package import Follower
 from django_q.recorder import Record, Stores, record
 from django_q.results import ledger, rejected
 from django_q.results.gatherings import complete, mark_sent
@@ -64,11 +66,11 @@ class Settlement:
             mark_sent([gathering.id for gathering in ready])
 
     def _send_followers(self, records: Sequence[Record]) -> None:
-        by_queue: dict[str, list[str]] = {}
-        for queue, payload in (follower for r in records for follower in r.followers):
-            by_queue.setdefault(queue, []).append(payload)
-        for queue, payloads in by_queue.items():
-            self._broker_of(queue).enqueue_many(payloads)
+        by_queue: dict[str, list[Follower]] = {}
+        for follower in (follower for r in records for follower in r.followers):
+            by_queue.setdefault(follower.queue, []).append(follower)
+        for queue, followers in by_queue.items():
+            dispatch(self._broker_of(queue), followers)
 
     def _send_back(self, receipts: Sequence[str]) -> None:
         """Let failed tasks that are not acknowledged come back after `retry`."""

@@ -10,7 +10,6 @@ import signal
 import threading
 import time
 import types
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,9 +17,9 @@ from django.utils import timezone
 
 from django_q import signals
 from django_q.brokers import Lease
-from django_q.cluster.backoff import Backoff
 from django_q.cluster.clerk import Clerk
 from django_q.cluster.outbox import Finished
+from django_q.cluster.past import Past
 from django_q.cluster.scoreboard import Mark, Phase, Slot, State
 from django_q.conf import Conf, logger
 from django_q.exceptions import PackageRejected, ResultsUnavailable, TimeoutException
@@ -34,14 +33,11 @@ from django_q.executor import (
 )
 from django_q.package import Outcome, TaskPackage, function_path, open_package
 from django_q.recorder import Record, Stores, announce, pack, prepare, what_follows
-from django_q.results import ledger
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
 
 _Given = TypeVar("_Given")
 
-#: Longest time a word to stop goes unheard while the books do not answer.
-_SHORT_PAUSE = 0.05
 _STATM = Path("/proc/self/statm")
 _PAGE_KIB = resource.getpagesize() // 1024
 
@@ -54,7 +50,7 @@ class Worker:
         self._queue = queue
         self._slot = slot
         self._clerk = clerk
-        self._stores = stores
+        self._past = Past(stores, self._may_start, clerk.counts_lapses)
         self._soft_limit = SoftLimit()
         self._pid = os.getpid()
         self._done = 0
@@ -112,7 +108,7 @@ class Worker:
         try:
             past = History()
             if lease.deliveries != 1:
-                past = self._ask(lease, lambda: ledger.history(lease.key))
+                past = self._past.history(lease)
                 self._mark(Phase.OPENING, lease)
             package = self._open(lease, past)
             if package is not None:
@@ -131,24 +127,6 @@ class Worker:
         # What may have lapsed another worker may have already.
         return lease.receipt is None or time.monotonic() < lease.until
 
-    def _ask(self, lease: Lease, question: Callable[[], _Given]) -> _Given:
-        """Ask the books about a package's past, until they answer.
-
-        Raises ResultsUnavailable when the package must not be waited for any longer.
-        """
-        backoff = Backoff()
-        while True:
-            try:
-                return question()
-            except ResultsUnavailable as error:
-                pause = backoff.fail()
-                text = "A package [%s] waits: %s Next try in %.1f s."
-                logger.log(backoff.level, text, lease.id, error, pause)
-                while backoff.is_waiting:
-                    if not self._may_start(lease):
-                        raise
-                    time.sleep(min(_SHORT_PAUSE, backoff.left))
-
     def _open(self, lease: Lease, past: History) -> TaskPackage | None:
         """Open a package; None when it was rejected, which is handed over."""
         try:
@@ -165,43 +143,27 @@ class Worker:
         return None
 
     def _run(self, lease: Lease, package: TaskPackage, past: History) -> None:
-        may_be_done = lease.deliveries != 1 or package.get("derived")
-        if may_be_done and self._is_recorded(lease, package):
-            logger.info("Task %s [%s] was done already", package["name"], package["id"])
-            now = timezone.now()
-            # What follows may not have been sent when the first run was cut off.
-            after = what_follows(Outcome(package, True, None, now, now))
-            record = Record(None, lease.receipt, ledger_key=lease.key, followers=after)
-            self._clerk.hand_over(Finished(record, lease.receipt))
-            return
-        verdict = self._verdict(lease, package, past)
+        if lease.deliveries != 1 or package.get("derived"):
+            self._mark(Phase.CHECKING, lease, package)
+            if self._past.is_recorded(lease, package):
+                self._settle_again(lease, package)
+                return
+        verdict = self._past.verdict(lease, package, past)
         self._mark(Phase.RUNNING, lease, package)
         if verdict is None:
             outcome = execute(package, self._soft_limit)
         else:
             now = timezone.now()
-            outcome = Outcome(package, False, verdict, now, now)
+            outcome = Outcome(package, False, verdict.text, now, now, cause=verdict.cause)
         self._finish(lease, outcome)
 
-    def _is_recorded(self, lease: Lease, package: TaskPackage) -> bool:
-        task_id = package["id"]
-        self._mark(Phase.CHECKING, lease, package)
-        found = self._ask(lease, lambda: self._stores.database.recorded([task_id]))
-        return found.get(task_id, False)
-
-    def _verdict(self, lease: Lease, package: TaskPackage, past: History) -> str | None:
-        """Say why a package is not to be run again; None when it is."""
-        if past.verdict is not None:
-            return past.verdict
-        if past.deaths >= Conf.MAX_DEATHS:
-            return f"The task ended its worker {past.deaths} times; the last time {past.reason}"
-        lost = ledger.lapses(lease.deliveries, past) if self._clerk.counts_lapses else 0
-        if lost > Conf.MAX_LOST:
-            # A run that failed, and comes back by the project's wish, was not lost.
-            lost -= self._ask(lease, lambda: self._stores.attempts(package["id"]))
-        if lost > Conf.MAX_LOST:
-            return f"The lease of this task was lost {lost} times: its machine went away each time."
-        return None
+    def _settle_again(self, lease: Lease, package: TaskPackage) -> None:
+        """Send what follows a task that was done already: its first run may have been cut off."""
+        logger.info("Task %s [%s] was done already", package["name"], package["id"])
+        now = timezone.now()
+        after = what_follows(Outcome(package, True, None, now, now))
+        record = Record(None, lease.receipt, ledger_key=lease.key, followers=after)
+        self._clerk.hand_over(Finished(record, lease.receipt))
 
     def _mark(self, phase: Phase, lease: Lease, package: TaskPackage | None = None) -> None:
         """Say in the slot what this thread does, and when it is to be killed for that."""

@@ -41,6 +41,12 @@ class OrmQ(models.Model):
         editable=False,
         help_text=_("How often it was leased."),
     )
+    priority = models.SmallIntegerField(
+        _("Priority"),
+        default=0,
+        db_default=0,
+        help_text=_("Higher ones are lent first."),
+    )
     token = models.CharField(
         _("Token"),
         max_length=64,

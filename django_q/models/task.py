@@ -76,6 +76,15 @@ class Task(models.Model):
         _("Enqueued at"), null=True, editable=False, help_text=_("When the task was sent.")
     )
 
+    #: As `host:pid`; null where nobody said so.
+    worker = models.CharField(
+        _("Worker"), max_length=100, null=True, editable=False, help_text=_("Where it ran.")
+    )
+    #: One of `FailureCause` for a failure since release 3, else null.
+    cause = models.CharField(
+        _("Cause"), max_length=10, null=True, editable=False, help_text=_("Why it failed.")
+    )
+
     class Meta:
         app_label = "django_q"
         verbose_name = _("Task")

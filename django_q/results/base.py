@@ -4,7 +4,10 @@ Rows are made in a worker's main thread, since pickling a value is user code; th
 its clerk, or by the housekeeper after the worker was killed, so they hold plain values only.
 """
 
+import functools
+import os
 import pickle
+import socket
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -31,6 +34,10 @@ class Row(NamedTuple):
     success: bool
     attempt_count: int
     enqueued: datetime
+    #: Where it ran, as `host:pid`.
+    worker: str | None = None
+    #: Why it failed, one of `FailureCause`; None for a success.
+    cause: str | None = None
 
 
 class ResultStore:
@@ -69,6 +76,8 @@ def encode_row(outcome: Outcome) -> Row:
         success=outcome.success,
         attempt_count=1,
         enqueued=package["started"],
+        worker=_worker(),
+        cause=outcome.cause,
     )
 
 
@@ -86,6 +95,15 @@ def encode_value(value: Any) -> str | None:
 
 def _pickled(value: Any) -> str:
     return b64encode(pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)).decode()
+
+
+@functools.cache
+def _host() -> str:
+    return socket.gethostname()[:80]
+
+
+def _worker() -> str:
+    return f"{_host()}:{os.getpid()}"
 
 
 def _text(value: Any) -> str | None:

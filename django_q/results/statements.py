@@ -139,6 +139,8 @@ class RowWriter:
             row.success,
             row.attempt_count,
             adapt(storable(row.enqueued)),
+            row.worker,
+            row.cause,
         )
 
     def _check_sizes(self, rows: Sequence[Row]) -> None:

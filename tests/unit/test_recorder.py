@@ -210,9 +210,9 @@ def test_the_next_link_follows_with_the_same_id_each_time() -> None:
 
     (first,), (second,) = (prepare(outcome)[1].followers for _ in range(2))
 
-    assert first[0] == "default"
-    ids = {open_package(payload, "default")["id"] for _, payload in (first, second)}
-    assert len(ids) == 1
+    assert first.queue == "default"
+    ids = {open_package(each.payload, "default")["id"] for each in (first, second)}
+    assert ids == {first.task_id}
 
 
 def test_nothing_follows_a_failure_or_a_task_that_comes_back(q_cluster: Configure) -> None:

@@ -1,0 +1,81 @@
+"""What became of a package before: looked up from its second delivery on. Used by the main thread.
+
+The books may be away: then the package waits, for as long as it may.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from django_q.brokers import Lease
+from django_q.cluster.backoff import Backoff
+from django_q.conf import Conf, logger
+from django_q.exceptions import ResultsUnavailable
+from django_q.package import FailureCause, TaskPackage
+from django_q.recorder import Stores
+from django_q.results import ledger
+from django_q.results.ledger import History
+
+_Given = TypeVar("_Given")
+
+#: Longest time a word to stop goes unheard while the books do not answer.
+_SHORT_PAUSE = 0.05
+
+
+class Verdict(NamedTuple):
+    """Why a package is not run again but fails."""
+
+    text: str
+    cause: FailureCause
+
+
+class Past:
+    """Asks ledger and results. All raise ResultsUnavailable when the package must not wait."""
+
+    def __init__(
+        self, stores: Stores, may_start: Callable[[Lease], bool], counts_lapses: bool
+    ) -> None:
+        self._stores = stores
+        self._may_start = may_start
+        self._counts_lapses = counts_lapses
+
+    def history(self, lease: Lease) -> History:
+        """Give what the ledger knows of a package."""
+        return self.ask(lease, lambda: ledger.history(lease.key))
+
+    def is_recorded(self, lease: Lease, package: TaskPackage) -> bool:
+        """Tell whether a run of the task has succeeded."""
+        task_id = package["id"]
+        found = self.ask(lease, lambda: self._stores.database.recorded([task_id]))
+        return found.get(task_id, False)
+
+    def verdict(self, lease: Lease, package: TaskPackage, past: History) -> Verdict | None:
+        """Say why a package is not to be run again; None when it is."""
+        if past.verdict is not None:
+            return Verdict(past.verdict, FailureCause.TIMEOUT)
+        if past.deaths >= Conf.MAX_DEATHS:
+            text = f"The task ended its worker {past.deaths} times; the last time {past.reason}"
+            return Verdict(text, FailureCause.DIED)
+        lost = ledger.lapses(lease.deliveries, past) if self._counts_lapses else 0
+        if lost > Conf.MAX_LOST:
+            # A run that failed, and comes back by the project's wish, was not lost.
+            lost -= self.ask(lease, lambda: self._stores.attempts(package["id"]))
+        if lost > Conf.MAX_LOST:
+            text = f"The lease of this task was lost {lost} times: its machine went away each time."
+            return Verdict(text, FailureCause.LOST)
+        return None
+
+    def ask(self, lease: Lease, question: Callable[[], _Given]) -> _Given:
+        """Ask the books, until they answer."""
+        backoff = Backoff()
+        while True:
+            try:
+                return question()
+            except ResultsUnavailable as error:
+                pause = backoff.fail()
+                text = "A package [%s] waits: %s Next try in %.1f s."
+                logger.log(backoff.level, text, lease.id, error, pause)
+                while backoff.is_waiting:
+                    if not self._may_start(lease):
+                        raise
+                    time.sleep(min(_SHORT_PAUSE, backoff.left))

@@ -1,0 +1,90 @@
+"""The options of a task: which there are, taking them out of keywords, and what is wrong with them.
+
+Used wherever a task is sent or made: `async_task`, chains, schedules, `django.tasks`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django_q.conf import Conf, logger
+from django_q.exceptions import PackageError
+
+#: Keywords of `async_task` that are options of the task; all others go to the function.
+OPTIONS = (
+    "hook",
+    "group",
+    "save",
+    "sync",
+    "cached",
+    "ack_failure",
+    "chain",
+    "gather",
+    "iter_count",
+    "iter_cached",
+    "broker",
+    "timeout",
+    "cluster",
+    "task_name",
+)
+#: Longest name, group and cluster: the width of their columns.
+_LONGEST_LABEL = 100
+#: Longest time limit, some thirty years: the system's timers do not take much more.
+LONGEST_TIME = 1e9
+
+
+def take_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Move the task's options out of the keywords; those in `q_options` win."""
+    inner = kwargs.pop("q_options", None) or {}
+    if not isinstance(inner, Mapping):
+        raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
+    inner = dict(inner)
+    if "broker_name" in inner:  # Django Q's older word
+        inner.setdefault("cluster", inner.pop("broker_name"))
+    if kwargs.get("task_name") is not None:  # the one keyword that wins over q_options
+        inner.pop("task_name", None)
+    for key in sorted(set(inner) - set(OPTIONS), key=str):
+        # Django Q passed over them; a project that upgrades must not stop at one.
+        text = "q_options has the unknown option %r, which does nothing. The options are: %s"
+        logger.warning(text, key, ", ".join(OPTIONS))
+        del inner[key]
+    options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs}
+    options |= inner
+    # A worker of another project's settings shall do as this one says.
+    for key, attribute in (("cached", "CACHED"), ("ack_failure", "ACK_FAILURES")):
+        if key not in options and getattr(Conf, attribute):
+            options[key] = getattr(Conf, attribute)
+    return {key: value for key, value in options.items() if value is not None or key == "timeout"}
+
+
+def check_options(package: Mapping[str, Any]) -> None:
+    """Raise PackageError for the first option that means nothing."""
+    for key in ("name", "group", "cluster"):
+        _check_label(key, package.get(key))
+    for key in ("timeout", "cached"):
+        _check_number(key, package.get(key))
+
+
+def _check_label(key: str, value: Any) -> None:
+    if value is None:
+        return
+    text = str(value)
+    # What stands alone of a surrogate pair has no place in UTF-8.
+    is_text = "\0" not in text and text.encode("utf-8", "ignore").decode() == text
+    if len(text) > _LONGEST_LABEL or not is_text:
+        raise PackageError(
+            f"{key} is {text!r:.130}, with {len(text)} characters: a label has at most "
+            f"{_LONGEST_LABEL}, without NUL and lone surrogates."
+        )
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and abs(value) <= LONGEST_TIME  # not true of NaN either
+
+
+def _check_number(key: str, value: Any) -> None:
+    is_switch = key == "cached" and isinstance(value, bool)
+    if value is None or is_switch or _is_number(value):
+        return
+    others = {"cached": "True or False", "timeout": "-1 or None for no limit"}[key]
+    raise PackageError(f"{key} is {value!r:.100}: give a number of seconds, or {others}.")
