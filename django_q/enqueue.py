@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django_q import signals
+from django_q import signals, uniqueness
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf, logger
 from django_q.executor import NoLimit, announce_executed, execute, send_signal
@@ -28,16 +28,11 @@ def async_task(func: Any, *args: Any, **kwargs: Any) -> str:
     cluster, and what it raises is raised here.
 
     Raises PackageError when the task cannot be packed, BrokerUnavailable when the broker cannot
-    be reached, PayloadTooLarge when it does not take that much.
+    be reached, PayloadTooLarge when it does not take that much, DuplicateTask where it is asked to.
     """
     options = take_options(kwargs)
     broker = options.pop("broker", None)
-    package = _pack(func, args, kwargs, options)
-    if package.get("sync", Conf.SYNC):
-        run_in_place(package)
-        return package["id"]
-    send([package], broker)
-    return package["id"]
+    return _hand_over([_pack(func, args, kwargs, options)], broker)[0]
 
 
 def async_tasks(func: Any, args_iter: Iterable[Any], **options: Any) -> list[str]:
@@ -59,13 +54,28 @@ def async_tasks(func: Any, args_iter: Iterable[Any], **options: Any) -> list[str
         if gathering:
             for position, package in enumerate(packages, len(ids)):
                 package["gather"] = (gathering, position)
-        if options.get("sync", Conf.SYNC):
-            for package in packages:
+        ids += _hand_over(packages, broker)
+    return ids
+
+
+def _hand_over(packages: list[TaskPackage], broker: Broker | None) -> list[str]:
+    """Send packages that have the same options, or run them in place; the ids to ask for.
+
+    Those of others for unique tasks that are not sent.
+    """
+    holders = [uniqueness.claim(package) for package in packages]
+    ours = [package for package, holder in zip(packages, holders, strict=True) if holder is None]
+    try:
+        if packages[0].get("sync", Conf.SYNC):
+            for package in ours:
                 run_in_place(package)
         else:
-            send(packages, broker)
-        ids += [package["id"] for package in packages]
-    return ids
+            send(ours, broker)
+    except BaseException:
+        for package in ours:
+            uniqueness.give_up(package)
+        raise
+    return [holder or package["id"] for package, holder in zip(packages, holders, strict=True)]
 
 
 def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:

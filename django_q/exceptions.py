@@ -7,6 +7,7 @@ DjangoQError
 │   └── PayloadTooLarge   more bytes than the broker or the settings allow
 ├── ResultsUnavailable    the database or cache of the results cannot be reached
 ├── PackageError          a task cannot be packed; nothing was sent
+├── DuplicateTask         another task has its key; nothing was sent
 ├── PackageRejected       a package cannot be opened; it is kept, never run
 ├── TaskFailed            the result that was asked for is a failure
 └── TaskNotDone           the result that was asked for is not there yet
@@ -45,6 +46,18 @@ class ResultsUnavailable(DjangoQError):
 
 class PackageError(DjangoQError):
     """A task cannot be packed (unknown function, unpicklable argument); nothing was sent."""
+
+
+class DuplicateTask(DjangoQError):
+    """Another task has the key that a unique one was to take; nothing was sent."""
+
+    def __init__(self, key: str, task_id: str) -> None:
+        super().__init__(key, task_id)
+        #: The key, and the id of the task that has it.
+        self.key, self.task_id = key, task_id
+
+    def __str__(self) -> str:
+        return f"The task [{self.task_id}] has the key {self.key!r} and is not over yet."
 
 
 class PackageRejected(DjangoQError):

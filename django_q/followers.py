@@ -21,6 +21,13 @@ from django_q.package import (
 _INHERITED = ("group", "cached", "cluster", "sync", "save", "chain_goes_on")
 
 
+def follower_of(package: TaskPackage, queue: str, delay: float = 0.0) -> Follower:
+    """Seal a package that a worker has opened, to be sent (again) after `delay` seconds."""
+    bare: Any = {key: value for key, value in package.items() if key != "ack_id"}
+    priority = int(bare.get("priority") or 0)
+    return Follower(queue, seal_package(bare, queue), delay, priority, bare["id"])
+
+
 def followers(outcome: Outcome) -> tuple[Follower, ...]:
     """Give the packages that follow an outcome, sealed."""
     package = next_link(outcome)

@@ -8,6 +8,7 @@ from typing import Any
 
 from django_q.conf import Conf, logger
 from django_q.exceptions import PackageError
+from django_q.limit_options import LIMIT_OPTIONS, check_limits
 
 #: Keywords of `async_task` that are options of the task; all others go to the function.
 OPTIONS = (
@@ -25,6 +26,7 @@ OPTIONS = (
     "timeout",
     "cluster",
     "task_name",
+    *LIMIT_OPTIONS,
 )
 #: Longest name, group and cluster: the width of their columns.
 _LONGEST_LABEL = 100
@@ -62,6 +64,7 @@ def check_options(package: Mapping[str, Any]) -> None:
         _check_label(key, package.get(key))
     for key in ("timeout", "cached"):
         _check_number(key, package.get(key))
+    check_limits(package)
 
 
 def _check_label(key: str, value: Any) -> None:

@@ -47,6 +47,14 @@ class TaskPackage(TypedDict, total=False):
     timeout: float | None
     cluster: str
     chain: list[Any]
+    unique: str | bool  # ours, with the six below: see limit_options
+    unique_until: str | float
+    unique_else: str
+    concurrency_key: str
+    concurrency_limit: int
+    rate_limit: Any
+    rate_key: str
+    rate_start: float  # ours: when it may start by its rate limit, in seconds since 1970
     attempt: int  # ours: which run this is; absent for the first
     max_attempts: int  # ours, with the five below: see retries
     retry_delay: float

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db import router
 from django.db.models.signals import post_save
 
-from django_q import signals
+from django_q import signals, uniqueness
 from django_q.brokers import Lease
 from django_q.conf import Conf, logger
 from django_q.executor import (
@@ -128,6 +128,7 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
         # Of a task that comes back only the last run counts.
         followers=what_follows(outcome) if is_done else (),
         part=part_of(package, row) if is_done else None,
+        entries=uniqueness.entries(package, is_done=is_done),
         is_awaited=has_listener or (to_database and post_save.has_listeners(Task)),
         ledger_key=lease.key if is_known and lease is not None else None,
     )

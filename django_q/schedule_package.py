@@ -38,6 +38,10 @@ def build_scheduled(
     package |= {"id": task_id, "args": found.args, "kwargs": kwargs}
     if "task_name" not in options:
         package["name"] = humanize(task_id)
+    if package.get("unique") is True:
+        package["unique"] = f"schedule {schedule.pk}"
+    if package.get("unique_else") == "raise":
+        package["unique_else"] = "skip"  # there is nobody to raise to
     if signals.pre_enqueue.receivers or Conf.LEGACY == "write":
         _open(package, soft_limit)
         _send_signal(package, soft_limit)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from django.db import Error, router, transaction
 from django.utils import timezone
 
+from django_q import uniqueness
 from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf, logger
 from django_q.exceptions import (
@@ -28,7 +29,7 @@ from django_q.exceptions import (
 from django_q.executor import NoLimit, SoftLimit
 from django_q.models import Schedule
 from django_q.models.timing import as_stored, schedule_zone
-from django_q.package import derived_id, seal_package
+from django_q.package import TaskPackage, derived_id, seal_package
 from django_q.schedule_package import build_scheduled
 from django_q.schedule_rows import ScheduleRows, State, state_of
 
@@ -55,6 +56,7 @@ class _Run(NamedTuple):
     schedule: Schedule
     seen: State
     queue: str
+    package: TaskPackage
     payload: str
     is_kept: bool
 
@@ -121,7 +123,8 @@ class Scheduler:
                 by_queue.setdefault(run.queue, []).append(run)
         done = [run for runs in by_queue.values() for run in self._enqueue(runs)]
         for run in done:
-            logger.info("Schedule %s: task [%s] is due", _label(run.schedule), run.schedule.task)
+            text = "Schedule %s: task [%s] is " + ("due" if _is_sent(run) else "not over yet")
+            logger.info(text, _label(run.schedule), run.schedule.task)
         return [run.schedule for run in done]
 
     def _prepare(self, schedule: Schedule, now: datetime) -> _Run | None:
@@ -138,7 +141,7 @@ class Scheduler:
             self._disable(schedule, seen, error)
             return None
         schedule.task = package["id"]
-        return _Run(schedule, seen, queue, payload, is_kept)
+        return _Run(schedule, seen, queue, package, payload, is_kept)
 
     def _enqueue(self, runs: Sequence[_Run]) -> list[_Run]:
         """Enqueue tasks of one queue in one transaction; those that nobody else had done."""
@@ -149,8 +152,9 @@ class Scheduler:
         try:
             with transaction.atomic(using=self._rows.alias):
                 claimed = self._claim(runs)
-                if claimed:
-                    broker.enqueue_many([run.payload for run in claimed])
+                payloads = [run.payload for run in claimed if _is_sent(run)]
+                if payloads:
+                    broker.enqueue_many(payloads)
                 return claimed
         except (Error, BrokerError) as error:
             # One of them may be the cause, unless the server is away.
@@ -162,6 +166,9 @@ class Scheduler:
     def _claim(self, runs: Sequence[_Run]) -> list[_Run]:
         ids = self._rows.claim({run.schedule.pk: run.seen for run in runs})
         claimed = [run for run in runs if run.schedule.pk in ids]
+        for run in claimed:
+            # While another one has its key, the schedule only moves on.
+            run.schedule.task = uniqueness.claim(run.package) or run.schedule.task
         if claimed:
             self._rows.move([run.schedule for run in claimed])
             self._rows.delete(run.schedule.pk for run in claimed if not run.is_kept)
@@ -209,6 +216,9 @@ def run_now(schedule: Schedule) -> str:
     except (ValueError, TypeError) as error:
         raise PackageError(f"Schedule {_label(schedule)} cannot be run: {error}") from error
     queue = package.get("cluster") or Conf.PREFIX
+    holder = uniqueness.claim(package)
+    if holder is not None:
+        return holder
     get_broker(queue).enqueue(seal_package(package, queue))
     rows = Schedule.objects.using(router.db_for_write(Schedule))
     rows.filter(pk=schedule.pk).update(task=task_id)
@@ -223,6 +233,11 @@ def _task_id(schedule: Schedule, due: datetime) -> str:
     return derived_id(
         _NAMESPACE, f"{Conf.PREFIX} {schedule.pk} {due.isoformat()} {schedule.task or ''}"
     )
+
+
+def _is_sent(run: _Run) -> bool:
+    """Tell whether a task is sent, and not kept back for another one that has its key."""
+    return run.schedule.task == run.package["id"]
 
 
 def _is_due(schedule: Schedule, now: datetime) -> bool:

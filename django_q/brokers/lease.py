@@ -20,6 +20,8 @@ class Lease(tuple[str | None, str]):
     until: float = 0.0
     #: How often the housekeeper had recalled this worker's leases before this one.
     recall: int = 0
+    #: Seconds for which it is held back when it is given back.
+    pause: float = 0.0
 
     def __new__(cls, receipt: str | None, payload: str, id: str = "", deliveries: int = 1) -> Self:
         """Make the pair `(receipt, payload)` with what the broker knows beside it."""

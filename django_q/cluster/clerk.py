@@ -21,6 +21,7 @@ import threading
 import time
 
 from django_q.brokers import Broker, Lease
+from django_q.cluster.giving_back import give_back
 from django_q.cluster.outbox import Finished, Outbox
 from django_q.cluster.patience import Patience
 from django_q.cluster.room import Room
@@ -253,25 +254,15 @@ class Clerk(threading.Thread):
             self.inbox.put(None)
 
     def _give_back(self) -> None:
-        """Give back what was taken back or returned; what has no receipt is put in anew."""
+        """Give back what was taken back or returned."""
         if not self._returned or self._patience.is_waiting:
             return
         leases = [self._returned.popleft() for _ in range(len(self._returned))]
-        receipts = [lease.receipt for lease in leases if lease.receipt is not None]
-        loose = [lease.payload for lease in leases if lease.receipt is None]
-
-        def give() -> bool:
-            if loose:
-                self._broker.enqueue_many(loose)
-            if receipts and self._broker.can_release:
-                self._broker.release(receipts)
-            return True
-
-        if self._patience.call(give) is None:
+        if self._patience.call(lambda: give_back(self._broker, leases)) is None:
             self._returned.extendleft(reversed(leases))
             return
-        for receipt in receipts:
-            self._held.pop(receipt, None)
+        for lease in leases:
+            self._held.pop(lease.receipt or "", None)
 
     def _abandon(self) -> None:
         """Leave: the supervisor is gone. The running task has a second to end by itself."""

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from django_q import signals
 from django_q.brokers import Lease
+from django_q.cluster.admission import Admission
 from django_q.cluster.clerk import Clerk
 from django_q.cluster.outbox import Finished
 from django_q.cluster.past import Past
@@ -31,6 +32,8 @@ from django_q.executor import (
     send_signal,
     time_limit,
 )
+from django_q.followers import follower_of
+from django_q.limit_options import LIMITS
 from django_q.package import Outcome, TaskPackage, function_path, open_package
 from django_q.recorder import Record, Stores, announce, pack, prepare, what_follows
 from django_q.results.ledger import History
@@ -51,6 +54,7 @@ class Worker:
         self._slot = slot
         self._clerk = clerk
         self._past = Past(stores, self._may_start, clerk.counts_lapses)
+        self._admission = Admission(self._past)
         self._soft_limit = SoftLimit()
         self._pid = os.getpid()
         self._done = 0
@@ -149,6 +153,8 @@ class Worker:
                 self._settle_again(lease, package)
                 return
         verdict = self._past.verdict(lease, package, past)
+        if verdict is None and self._is_postponed(lease, package):
+            return
         self._mark(Phase.RUNNING, lease, package)
         if verdict is None:
             outcome = execute(package, self._soft_limit)
@@ -156,6 +162,23 @@ class Worker:
             now = timezone.now()
             outcome = Outcome(package, False, verdict.text, now, now, cause=verdict.cause)
         self._finish(lease, outcome)
+
+    def _is_postponed(self, lease: Lease, package: TaskPackage) -> bool:
+        """Tell whether the task may not start yet, and let it come back later."""
+        if LIMITS.isdisjoint(package):
+            return False
+        self._mark(Phase.CHECKING, lease, package)
+        later = self._admission.ask(lease, package)
+        if later is None:
+            return False
+        if later.package is None:
+            lease.pause = later.delay
+            self._clerk.give_back(lease)
+            return True
+        again = follower_of(later.package, self._queue, later.delay)
+        record = Record(None, lease.receipt, ledger_key=lease.key, followers=(again,))
+        self._clerk.hand_over(Finished(record, lease.receipt))
+        return True
 
     def _settle_again(self, lease: Lease, package: TaskPackage) -> None:
         """Send what follows a task that was done already: its first run may have been cut off."""

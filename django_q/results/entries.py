@@ -7,6 +7,8 @@ housekeeper after the worker was killed. It holds plain values only.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from django_q.results import keys, permits
+
 
 class Entry(NamedTuple):
     """One thing to write: which kind, and the values that its writer takes."""
@@ -16,7 +18,10 @@ class Entry(NamedTuple):
 
 
 #: Kind -> what writes all entries of that kind in a batch. Each must bear to be called again.
-_WRITERS: Mapping[str, Callable[[Sequence[tuple[Any, ...]]], None]] = {}
+_WRITERS: Mapping[str, Callable[[Sequence[tuple[Any, ...]]], None]] = {
+    "free_key": keys.free,
+    "free_permit": permits.free,
+}
 
 
 def write_entries(entries: Sequence[Entry]) -> None:

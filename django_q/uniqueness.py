@@ -1,0 +1,70 @@
+"""Unique tasks: whether one may be sent, or another one has its key; and when that is free again.
+
+Called by who enqueues, and in the main thread of a worker.
+"""
+
+from django_q.conf import logger
+from django_q.exceptions import DuplicateTask
+from django_q.limit_options import LIMITS, LONGEST_HELD, short_key, unique_key
+from django_q.models import Cancellation
+from django_q.package import TaskPackage, function_path
+from django_q.results import keys
+from django_q.results.entries import Entry
+
+
+def claim(package: TaskPackage) -> str | None:
+    """Take the key of a unique task; None: it is to be sent.
+
+    Otherwise the id of the task that has the key, and nothing is to be sent. Raises DuplicateTask
+    where the task says so, and ResultsUnavailable.
+    """
+    if not package.get("unique"):
+        return None
+    key = package["unique"] = unique_key(package, function_path(package["func"]))
+    until = package.get("unique_until", "done")
+    is_scope = isinstance(until, str)
+    held = LONGEST_HELD if is_scope else float(until)
+    way = package.get("unique_else", "skip")
+    holder = keys.take(key, package["id"], str(until) if is_scope else "time", held)
+    while way == "replace" and holder != package["id"]:
+        if keys.hand_over(key, holder, package["id"], held):
+            _cancel(holder)
+            return None
+        holder = keys.take(key, package["id"], str(until) if is_scope else "time", held)
+    if holder == package["id"]:
+        return None
+    if way == "raise":
+        raise DuplicateTask(key, holder)
+    logger.info("%s is not sent: the task [%s] has its key %s", package["name"], holder, key)
+    return holder
+
+
+def give_up(package: TaskPackage) -> None:
+    """Free the key of a task that could not be sent after all."""
+    if package.get("unique"):
+        keys.free([(short_key(str(package["unique"])), package["id"])])
+
+
+def starts(package: TaskPackage) -> None:
+    """Free the key of a task that was unique until it starts. Raises ResultsUnavailable."""
+    if package.get("unique") and package.get("unique_until") == "started":
+        keys.free([(short_key(str(package["unique"])), package["id"])])
+
+
+def entries(package: TaskPackage, *, is_done: bool) -> tuple[Entry, ...]:
+    """Give what is written with the end of a run: its permit is free, and when all is over its key.
+
+    A task that is unique for a time stays so, whatever became of it.
+    """
+    if LIMITS.isdisjoint(package):
+        return ()
+    found: list[Entry] = []
+    if is_done and package.get("unique") and isinstance(package.get("unique_until", ""), str):
+        found.append(Entry("free_key", (short_key(str(package["unique"])), package["id"])))
+    if package.get("concurrency_key"):
+        found.append(Entry("free_permit", (package["id"],)))
+    return tuple(found)
+
+
+def _cancel(task_id: str) -> None:
+    Cancellation.objects.get_or_create(task=task_id)
