@@ -6,6 +6,8 @@ Old producers may go on writing: new columns of their tables are null or have a 
 import django.utils.timezone
 from django.db import migrations, models
 
+import django_q.models.tracked
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -27,6 +29,14 @@ class Migration(migrations.Migration):
                     "asked",
                     models.DateTimeField(
                         db_index=True, default=django.utils.timezone.now, verbose_name="Asked at"
+                    ),
+                ),
+                (
+                    "until",
+                    models.DateTimeField(
+                        db_index=True,
+                        default=django_q.models.tracked.kept_until,
+                        verbose_name="Until",
                     ),
                 ),
             ],
@@ -78,7 +88,7 @@ class Migration(migrations.Migration):
                 ),
                 ("args", models.TextField(null=True, verbose_name="Arguments")),
                 ("kwargs", models.TextField(null=True, verbose_name="Keyword arguments")),
-                ("enqueued", models.DateTimeField(verbose_name="Enqueued at")),
+                ("enqueued", models.DateTimeField(db_index=True, verbose_name="Enqueued at")),
                 ("run_at", models.DateTimeField(null=True, verbose_name="Not before")),
                 (
                     "priority",
@@ -109,6 +119,11 @@ class Migration(migrations.Migration):
                 "verbose_name": "Task under way",
                 "verbose_name_plural": "Tasks under way",
                 "ordering": ["-enqueued"],
+                "permissions": [("cancel_tracked", "Can cancel Task under way")],
+                "indexes": [
+                    models.Index(fields=["state", "enqueued"], name="django_q_tracked_state"),
+                    models.Index(fields=["queue", "enqueued"], name="django_q_tracked_queue"),
+                ],
             },
         ),
         migrations.CreateModel(

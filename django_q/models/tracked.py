@@ -3,6 +3,8 @@
 None of them costs a task that is over within a second anything: see the classes.
 """
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -31,7 +33,7 @@ class Tracked(models.Model):
     #: Pickled as in Task; None where only a clerk wrote the row.
     args = models.TextField(_("Arguments"), null=True)
     kwargs = models.TextField(_("Keyword arguments"), null=True)
-    enqueued = models.DateTimeField(_("Enqueued at"))
+    enqueued = models.DateTimeField(_("Enqueued at"), db_index=True)
     run_at = models.DateTimeField(_("Not before"), null=True)
     priority = models.SmallIntegerField(_("Priority"), default=0, db_default=0)
     #: Which run this is, or will be: 1 for the first.
@@ -49,6 +51,11 @@ class Tracked(models.Model):
         verbose_name = _("Task under way")
         verbose_name_plural = _("Tasks under way")
         ordering = ["-enqueued"]
+        permissions = [("cancel_tracked", "Can cancel Task under way")]
+        indexes = [
+            models.Index(name="django_q_tracked_state", fields=["state", "enqueued"]),
+            models.Index(name="django_q_tracked_queue", fields=["queue", "enqueued"]),
+        ]
 
     def __str__(self) -> str:
         """Give the name, or the id of a task without one."""
@@ -86,6 +93,11 @@ class Attempt(models.Model):
         return f"{self.task}/{self.number}"
 
 
+def kept_until() -> datetime:
+    """Give the moment until which a wish is kept: the longest retention of any broker here."""
+    return timezone.now() + timedelta(days=14)
+
+
 class Cancellation(models.Model):
     """The wish that a task be cancelled, until it is obeyed. Written by `cancel`."""
 
@@ -93,6 +105,8 @@ class Cancellation(models.Model):
     #: End its worker if nothing else helps.
     kill = models.BooleanField(_("Kill"), default=False)
     asked = models.DateTimeField(_("Asked at"), default=timezone.now, db_index=True)
+    #: A task that has not come by then is not to be expected any more.
+    until = models.DateTimeField(_("Until"), default=kept_until, db_index=True)
 
     class Meta:
         app_label = "django_q"

@@ -1,0 +1,69 @@
+"""The wishes that tasks be cancelled: `django_q.models.Cancellation`.
+
+Written by whoever asks; watched by each housekeeper and read by clerks while there are any;
+deleted in the transaction of the outcome. All raise ResultsUnavailable when the database is away.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import router
+from django.db.models import Count, Max
+from django.utils import timezone
+
+from django_q.models import Cancellation, Delayed
+from django_q.models.tracked import kept_until
+from django_q.results.trouble import told
+
+_CANNOT = "Cancellations cannot be written"
+_CANNOT_READ = "Cancellations cannot be read"
+#: What the result of a cancelled task begins with.
+TEXT = "The task was cancelled"
+#: Time for which a wish outlives the moment before which its task cannot start.
+_KEPT = timedelta(days=14)
+
+
+def ask(task_id: str, *, kill: bool = False, run_at: datetime | None = None) -> None:
+    """Ask for the end of a task, which may be anywhere; `run_at`: it cannot start before.
+
+    What is kept in `Delayed` is due now, so that a worker comes to hear of it. Idempotent; `kill`
+    is not taken back.
+    """
+    until = max(kept_until(), (run_at or timezone.now()) + _KEPT)
+    values = {"asked": timezone.now(), "until": until} | ({"kill": True} if kill else {})
+    with told(_alias(), _CANNOT):
+        Cancellation.objects.using(_alias()).update_or_create(task=task_id, defaults=values)
+        delayed = Delayed.objects.using(router.db_for_write(Delayed))
+        delayed.filter(task=task_id, due__gt=timezone.now()).update(due=timezone.now())
+
+
+def newest() -> tuple[int, datetime | None]:
+    """Give what changes when a wish comes: their number, and when the last one was uttered."""
+    with told(_alias(), _CANNOT_READ):
+        rows = Cancellation.objects.using(_alias()).order_by()
+        found = rows.aggregate(count=Count("pk"), last=Max("asked"))
+    return int(found["count"]), found["last"]
+
+
+def wishes() -> dict[str, bool]:
+    """Give all of them: task id -> whether its worker may be killed at once."""
+    with told(_alias(), _CANNOT_READ):
+        return dict(Cancellation.objects.using(_alias()).values_list("task", "kill"))
+
+
+def uncancel(values: Sequence[tuple[Any, ...]]) -> None:
+    """Delete the wishes for tasks that are over, given as 1-tuples of their ids. Idempotent."""
+    with told(_alias(), _CANNOT):
+        ids = [task_id for (task_id,) in values]
+        Cancellation.objects.using(_alias()).filter(pk__in=ids).delete()
+
+
+def drop_old() -> None:
+    """Delete wishes that nothing is to be expected of any more."""
+    with told(_alias(), _CANNOT):
+        Cancellation.objects.using(_alias()).filter(until__lt=timezone.now()).delete()
+
+
+def _alias() -> str:
+    return router.db_for_write(Cancellation)

@@ -1,0 +1,219 @@
+"""The rows of tasks under way: `django_q.models.Tracked`.
+
+Written by producers for tasks that are followed from the start, by clerks for what runs, by the
+housekeeper after a death. All raise ResultsUnavailable when the database is away.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db import IntegrityError, router, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from django_q.models import Task, Tracked
+from django_q.package import TaskPackage, function_path
+from django_q.results.base import encode_value
+from django_q.results.statements import storable
+from django_q.results.trouble import told
+
+_CANNOT = "The tasks under way cannot be written"
+#: Characters of a progress text: the width of its column.
+LONGEST_TEXT = 200
+#: Rows that one look for what is over takes, oldest first: some milliseconds of work.
+_LOOK = 10_000
+#: A row that nothing was heard of for so long is of a package that was lost, rejected or purged:
+#: the longest retention of any broker here.
+_KEPT = timedelta(days=14)
+#: A producer whose transaction is longer than this leaves a row of a task that is over.
+_LONG_TRANSACTION = timedelta(minutes=1)
+
+
+class Reported(NamedTuple):
+    """How far a task says that it is."""
+
+    done: float
+    total: float | None
+    text: str
+
+
+class Running(NamedTuple):
+    """A task that runs, in plain values; pickles are not opened for them."""
+
+    id: str
+    name: str
+    func: str
+    group: str | None
+    queue: str
+    attempt: int
+    enqueued: datetime
+    started: datetime
+    worker: str
+    #: A producer made the row: it is changed, never made anew.
+    is_tracked: bool
+    reported: Reported | None
+
+
+# For producers.
+
+
+def keep(packages: Sequence[tuple[TaskPackage, datetime | None]], queue: str) -> None:
+    """Make the rows of tasks that are about to be sent, each with the time it is held back until.
+
+    Runs user code: pickles the arguments.
+    """
+    rows = [_row(package, queue, run_at) for package, run_at in packages]
+    with told(_alias(), _CANNOT):
+        Tracked.objects.using(_alias()).bulk_create(rows, ignore_conflicts=True)
+
+
+def _row(package: TaskPackage, queue: str, run_at: datetime | None) -> Tracked:
+    group = package.get("group")
+    return Tracked(
+        id=package["id"],
+        name=str(package["name"]),
+        func=function_path(package["func"]),
+        group=None if group is None else str(group),
+        queue=queue,
+        state=Tracked.State.QUEUED if run_at is None else Tracked.State.SCHEDULED,
+        args=encode_value(tuple(package["args"])),
+        kwargs=encode_value(package["kwargs"]),
+        enqueued=storable(package["started"]),
+        run_at=run_at,
+        priority=int(package.get("priority") or 0),  # type: ignore[call-overload]
+        attempt=package.get("attempt", 1),
+    )
+
+
+def forget(ids: Sequence[str]) -> None:
+    """Delete the rows of tasks that are over, or could not be sent. Idempotent."""
+    with told(_alias(), _CANNOT):
+        Tracked.objects.using(_alias()).filter(pk__in=ids).delete()
+
+
+# For the books: entries in the transaction of an outcome.
+
+
+def untrack(values: Sequence[tuple[Any, ...]]) -> None:
+    """Delete the rows of tasks that are over, given as 1-tuples of their ids."""
+    forget([task_id for (task_id,) in values])
+
+
+def reschedule(values: Sequence[tuple[Any, ...]]) -> None:
+    """Say of tasks that they wait for another run: id, seconds from now, number of that run."""
+    now = timezone.now()
+    with told(_alias(), _CANNOT):
+        for task_id, delay, attempt in values:
+            _rows(task_id).update(
+                state=Tracked.State.SCHEDULED if delay else Tracked.State.QUEUED,
+                run_at=now + timedelta(seconds=delay) if delay else None,
+                attempt=attempt,
+                seen=now,
+                **_AT_REST,
+            )
+
+
+#: Columns of a task that does not run.
+_AT_REST: dict[str, Any] = {
+    "started": None, "worker": None, "done": None, "total": None, "text": "",
+}  # fmt: skip
+
+
+# For clerks.
+
+
+def write(running: Iterable[Running]) -> None:
+    """Say of tasks that they run. Makes the rows that no producer has made."""
+    with told(_alias(), _CANNOT):
+        for task in running:
+            if not _rows(task.id).update(**_changes(task)) and not task.is_tracked:
+                _make(task)
+
+
+def _changes(task: Running) -> dict[str, Any]:
+    reported = task.reported or Reported(0.0, None, "")
+    return {
+        "state": Tracked.State.RUNNING,
+        "run_at": None,
+        "attempt": task.attempt,
+        "started": storable(task.started),
+        "worker": task.worker,
+        "seen": timezone.now(),
+        "done": reported.done if task.reported else None,
+        "total": reported.total,
+        "text": reported.text,
+    }
+
+
+def _make(task: Running) -> None:
+    row = Tracked(
+        id=task.id, name=task.name, func=task.func, group=task.group, queue=task.queue,
+        enqueued=storable(task.enqueued), **_changes(task),
+    )  # fmt: skip
+    try:
+        with transaction.atomic(using=_alias()):
+            row.save(using=_alias(), force_insert=True)
+    except IntegrityError:
+        return  # it runs elsewhere, too: one of the two will be told so at its end
+
+
+def see(ids: Iterable[str]) -> None:
+    """Say of tasks that they still run."""
+    with told(_alias(), _CANNOT):
+        rows = Tracked.objects.using(_alias()).filter(pk__in=list(ids))
+        rows.update(seen=timezone.now())
+
+
+# For the housekeeper.
+
+
+def requeue(task_id: str) -> None:
+    """Say of a task whose worker died that it waits again."""
+    with told(_alias(), _CANNOT):
+        _rows(task_id).update(state=Tracked.State.QUEUED, seen=timezone.now(), **_AT_REST)
+
+
+def put_right(silence: float) -> None:
+    """Mend the rows whose clerk was silent for so many seconds, and drop those that are over.
+
+    Their leases have lapsed: a task that a producer follows waits again, of others nothing is
+    known until they run once more.
+    """
+    now = timezone.now()
+    rows = Tracked.objects.using(_alias())
+    with told(_alias(), _CANNOT):
+        lost = rows.filter(seen__lt=now - timedelta(seconds=silence), state=Tracked.State.RUNNING)
+        lost.filter(args=None).delete()
+        lost.update(state=Tracked.State.QUEUED, seen=now, **_AT_REST)
+
+
+def drop_old() -> None:
+    """Delete the rows of tasks that are over, or that nothing can be heard of any more."""
+    now = timezone.now()
+    rows = Tracked.objects.using(_alias())
+    with told(_alias(), _CANNOT):
+        silent = rows.filter(seen__lt=now - _KEPT)
+        silent.filter(run_at=None).delete()
+        silent.filter(run_at__lt=now - _KEPT).delete()
+        waiting = rows.filter(seen__lt=now - _LONG_TRANSACTION, state=Tracked.State.QUEUED)
+        _drop_ended(waiting.order_by("seen"))
+
+
+def _drop_ended(rows: QuerySet[Tracked]) -> None:
+    """Delete rows that a producer's long transaction brought after their task had ended."""
+    ended = Task.objects.filter(pk=OuterRef("pk"), stopped__gt=OuterRef("seen"))
+    ids = list(rows.values_list("pk", flat=True)[:_LOOK])
+    for start in range(0, len(ids), 500):
+        some = Tracked.objects.using(_alias()).filter(pk__in=ids[start : start + 500])
+        found = list(some.filter(Exists(ended)).values_list("pk", flat=True))
+        if found:
+            Tracked.objects.using(_alias()).filter(pk__in=found).delete()
+
+
+def _rows(task_id: str) -> QuerySet[Tracked]:
+    return Tracked.objects.using(_alias()).filter(pk=task_id)
+
+
+def _alias() -> str:
+    return router.db_for_write(Tracked)

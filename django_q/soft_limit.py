@@ -1,0 +1,101 @@
+"""The exception that ends the call of a task: at its time limit, or when it was cancelled.
+
+One for each main thread that runs tasks. It is raised by SIGALRM, and only while the guarded code
+is on the stack. What is done beside a task (opening, hooks, receivers) has limits by it too.
+"""
+
+import contextlib
+import signal
+import threading
+import time
+import types
+from collections.abc import Iterator
+
+from django_q.exceptions import TaskCancelled, TimeoutException
+
+#: Seconds by which an alarm may come before its time and still be the timer's: clocks are read
+#: one after the other. Another one was meant for a task that has ended.
+_EARLY = 0.01
+
+
+class SoftLimit:
+    """Raises TimeoutException in the main thread when code runs too long; TaskCancelled on demand.
+
+    Uses SIGALRM and the real-time timer of this process, one limit at a time.
+    """
+
+    def __init__(self) -> None:
+        self._text = ""
+        #: When the time is over (monotonic); 0 without a limit.
+        self._due = 0.0
+        #: The task whose call is on the stack, and the one that was cancelled last.
+        self._guarded = ""
+        self._cancelled = ""
+        self._handler = self._on_alarm
+
+    @contextlib.contextmanager
+    def within(self, limit: float | None, what: str, task_id: str = "") -> Iterator[None]:
+        """Guard the block; `limit` in seconds, None for none. `what` begins the error's text.
+
+        With the id of a task the block is its call, which `cancel` ends.
+        """
+        if limit is None and not task_id:
+            yield
+            return
+        # A task may have taken the handler for itself, or blocked the signal. Looking is cheaper
+        # than setting both each time (measured: 4 us instead of 11 for the whole limit).
+        if signal.getsignal(signal.SIGALRM) != self._handler:
+            signal.signal(signal.SIGALRM, self._handler)
+        try:
+            # In this order: a wish that comes in between is seen by one of the two.
+            self._guarded = task_id
+            if task_id and self._cancelled == task_id:
+                raise TaskCancelled
+            if limit is not None:
+                self._start(limit, what)
+            yield
+        finally:
+            self._guarded = ""
+            self._due = 0.0
+            if limit is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def cancel(self, task_id: str) -> None:
+        """Raise TaskCancelled in the call of this task, or where it begins. Called by any thread.
+
+        A task that has taken the signal for itself does not hear of it.
+        """
+        self._cancelled = task_id
+        is_ours = signal.getsignal(signal.SIGALRM) == self._handler
+        if is_ours and self._guarded == task_id:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+
+    def _start(self, limit: float, what: str) -> None:
+        self._text = f"{what} ran longer than its limit of {limit:g} s"
+        if signal.SIGALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        self._due = time.monotonic() + limit
+        signal.setitimer(signal.ITIMER_REAL, max(limit, 1e-6))
+
+    def _on_alarm(self, number: int, frame: types.FrameType | None) -> None:
+        if self._guarded and self._guarded == self._cancelled:
+            # Before it raises: where the block is just being left, nothing else would.
+            self._guarded, self._due = "", 0.0
+            raise TaskCancelled
+        if not self._due:
+            return
+        left = self._due - time.monotonic()
+        if left > _EARLY:
+            signal.setitimer(signal.ITIMER_REAL, left)
+            return
+        self._due = 0.0
+        raise TimeoutException(self._text)
+
+
+class NoLimit(SoftLimit):
+    """For tasks that run in place: their process has its own use for SIGALRM."""
+
+    @contextlib.contextmanager
+    def within(self, limit: float | None, what: str, task_id: str = "") -> Iterator[None]:
+        """Guard nothing."""
+        yield
