@@ -10,10 +10,11 @@ from typing import Any
 from django_q import signals, uniqueness
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf, logger
-from django_q.executor import NoLimit, announce_executed, execute, send_signal
+from django_q.executor import announce_executed, execute, send_signal
 from django_q.options import take_options
 from django_q.package import TaskPackage, build_package, open_package, seal_package
 from django_q.recorder import announce, make_stores, prepare, record
+from django_q.soft_limit import NoLimit
 
 #: Packages that go to the broker in one call: some hundred fill a round trip.
 _CHUNK = 500

@@ -12,9 +12,11 @@ DjangoQError
 ├── TaskFailed            the result that was asked for is a failure
 └── TaskNotDone           the result that was asked for is not there yet
 
-TimeoutException stands apart: it is raised inside a task at its soft limit.
+TimeoutException stands apart: it is raised inside a task at its soft limit. Retry is raised by a
+task itself, to be run again.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -85,3 +87,28 @@ class TimeoutException(SystemExit):
 
     A SystemExit, so that the `except Exception` of a task does not swallow it.
     """
+
+
+class TaskCancelled(SystemExit):
+    """Raised inside a task that was cancelled while it ran; a SystemExit for the same reason."""
+
+    def __str__(self) -> str:
+        return "The task was cancelled"
+
+
+class Retry(Exception):
+    """Raised by a task to be run again: `raise Retry(delay=60)`.
+
+    `delay` is a number of seconds or a timedelta; without one the task's policy says when. `text`
+    goes to the log and to the history of attempts. Each run counts as an attempt.
+    """
+
+    def __init__(self, delay: float | timedelta | None = None, text: str = "") -> None:
+        super().__init__(delay, text)
+        #: Seconds, a timedelta, or None.
+        self.delay = delay
+        #: Why the task wants to be run again.
+        self.text = text
+
+    def __str__(self) -> str:
+        return str(self.text) or "the task asked to be run again"

@@ -6,75 +6,30 @@ Runs in a worker's main thread, or in place with `sync=True`. The one broad catc
 import asyncio
 import contextlib
 import inspect
-import signal
 import traceback
-import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import close_old_connections, reset_queries
 from django.dispatch import Signal
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from django_q import signals
 from django_q.conf import Conf, logger
-from django_q.exceptions import PackageError, TimeoutException
+from django_q.current import CurrentTask, enter, leave
+from django_q.exceptions import TaskCancelled, TimeoutException
+from django_q.functions import find_function
 from django_q.options import LONGEST_TIME
 from django_q.package import FailureCause, Outcome, TaskPackage, function_path
 from django_q.reporters import error_reporter
+from django_q.retries import decide
+from django_q.soft_limit import SoftLimit
 
 #: Seconds the error reporters may take: one that sends over a slow network, not one that hangs.
 _REPORT_TIME = 10.0
-
-
-class SoftLimit:
-    """Raises TimeoutException in the main thread when code runs too long.
-
-    Uses SIGALRM and the real-time timer of this process, one limit at a time. The exception comes
-    only while the guarded code is on the stack.
-    """
-
-    def __init__(self) -> None:
-        self._is_armed = False
-        self._text = ""
-        self._handler = self._on_alarm
-
-    @contextlib.contextmanager
-    def within(self, limit: float | None, what: str) -> Iterator[None]:
-        """Guard the block; `limit` in seconds, None for none. `what` begins the error's text."""
-        if limit is None:
-            yield
-            return
-        self._text = f"{what} ran longer than its limit of {limit:g} s"
-        # A task may have taken the handler for itself, or blocked the signal. Looking is cheaper
-        # than setting both each time (measured: 4 us instead of 11 for the whole limit).
-        if signal.getsignal(signal.SIGALRM) != self._handler:
-            signal.signal(signal.SIGALRM, self._handler)
-        if signal.SIGALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-        try:
-            self._is_armed = True
-            signal.setitimer(signal.ITIMER_REAL, max(limit, 1e-6))
-            yield
-        finally:
-            self._is_armed = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def _on_alarm(self, number: int, frame: types.FrameType | None) -> None:
-        if self._is_armed:
-            self._is_armed = False
-            raise TimeoutException(self._text)
-
-
-class NoLimit(SoftLimit):
-    """For tasks that run in place: their process has its own use for SIGALRM."""
-
-    @contextlib.contextmanager
-    def within(self, limit: float | None, what: str) -> Iterator[None]:
-        """Guard nothing."""
-        yield
+#: Seconds a project's own backoff function may take: it computes a number.
+_DECISION_TIME = 1.0
 
 
 def time_limit(package: TaskPackage) -> float | None:
@@ -100,6 +55,8 @@ def execute(package: TaskPackage, soft_limit: SoftLimit) -> Outcome:
 
 
 def _cause(error: BaseException) -> FailureCause:
+    if isinstance(error, TaskCancelled):
+        return FailureCause.CANCELLED
     is_late = isinstance(error, TimeoutException)
     return FailureCause.TIMEOUT if is_late else FailureCause.ERROR
 
@@ -108,7 +65,7 @@ def _run(task: TaskPackage, soft_limit: SoftLimit) -> Any:
     # The package is called `task` here for django-q-sentry: it goes through the frames of an error
     # and tells of the task that it finds under that name.
     func = find_function(task["func"])
-    with soft_limit.within(time_limit(task), "The task"):
+    with soft_limit.within(time_limit(task), "The task", task["id"]):
         send_signal(signals.pre_execute, func=func, task=task)
         result = func(*task["args"], **task["kwargs"])
         return asyncio.run(result) if inspect.iscoroutine(result) else result
@@ -163,37 +120,6 @@ def send_signal(sent: Signal, sender: Any = "django_q", **arguments: Any) -> Non
         if isinstance(answer, Exception):
             name = function_path(receiver)
             logger.error("The signal receiver %s raised", name, exc_info=answer)
-
-
-def find_function(func: str | Callable[..., Any]) -> Callable[..., Any]:
-    """Give the callable behind a dotted path. Raises PackageError when there is none.
-
-    Not remembered: it takes less than a microsecond, and tests put others in its place.
-    """
-    if not isinstance(func, str):
-        return func
-    try:
-        found: Callable[..., Any] = _import_path(func)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise PackageError(f"The function {func!r} cannot be found: {error}") from error
-    if not callable(found):
-        raise PackageError(f"{func!r} is a {type(found).__name__}, not a function.")
-    return found
-
-
-def _import_path(path: str) -> Any:
-    """Import `package.module.function`, or `package.module.Class.method`."""
-    try:
-        return import_string(path)
-    except ImportError:
-        owner, _, attribute = path.rpartition(".")
-        if "." not in owner:
-            raise
-        try:
-            return getattr(import_string(owner), attribute)
-        except ImportError:
-            pass
-        raise
 
 
 def error_text(error: BaseException) -> str:

@@ -16,7 +16,6 @@ from django_q import signals, uniqueness
 from django_q.brokers import Lease
 from django_q.conf import Conf, logger
 from django_q.executor import (
-    SoftLimit,
     error_text,
     find_function,
     finished_package,
@@ -32,6 +31,7 @@ from django_q.results.cache import CachedRow, CacheStore, seconds_to_keep
 from django_q.results.database import DatabaseStore
 from django_q.results.entries import Entry, write_entries
 from django_q.results.gatherings import Part, keep_parts
+from django_q.soft_limit import SoftLimit
 
 #: Where a row has moments.
 _MOMENTS = tuple(Row._fields.index(name) for name in ("started", "stopped", "enqueued"))

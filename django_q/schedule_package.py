@@ -10,12 +10,13 @@ from typing import Any
 from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.exceptions import TimeoutException
-from django_q.executor import SoftLimit, send_signal
+from django_q.executor import send_signal
 from django_q.humanhash import humanize
 from django_q.models import Schedule
 from django_q.options import take_options
 from django_q.package import TaskPackage, build_package
 from django_q.schedule_arguments import Arguments, Deferred, read
+from django_q.soft_limit import SoftLimit
 
 #: Time that opening the arguments may take, and receivers: the housekeeper's other duties wait.
 _USER_CODE_LIMIT = 1.0

@@ -26,12 +26,12 @@ from django_q.exceptions import (
     PackageError,
     PayloadTooLarge,
 )
-from django_q.executor import NoLimit, SoftLimit
 from django_q.models import Schedule
 from django_q.models.timing import as_stored, schedule_zone
 from django_q.package import TaskPackage, derived_id, seal_package
 from django_q.schedule_package import build_scheduled
 from django_q.schedule_rows import ScheduleRows, State, state_of
+from django_q.soft_limit import NoLimit, SoftLimit
 
 #: Longest time between two looks: how late a schedule is noticed that was just made.
 _LONGEST_PAUSE = 0.5

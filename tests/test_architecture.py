@@ -21,10 +21,11 @@ PACKAGE = ROOT / "django_q"
 #: package: it is plain memory.
 FLOORS = (
     ("signposts",),
-    ("exceptions", "signals", "humanhash", "recurrence", "cluster.journal"),
-    ("broker_url", "cluster.scoreboard"),
+    ("exceptions", "signals", "humanhash", "recurrence", "cluster.journal", "cluster.copies"),
+    ("broker_url", "cluster.scoreboard", "functions", "soft_limit"),
     ("settings",),
     ("conf",),
+    ("policy",),
     ("signing", "checks", "reporters", "limit_options"),
     ("options",),
     ("package", "apps", "schedule_arguments"),

@@ -7,11 +7,11 @@ from django.utils import timezone
 
 from django_q.brokers import Broker
 from django_q.conf import Conf, logger
-from django_q.executor import SoftLimit
 from django_q.planning import synchronise
 from django_q.punctuality import unpunctual
 from django_q.schedule_rows import ScheduleRows
 from django_q.scheduler import Scheduler
+from django_q.soft_limit import SoftLimit
 from django_q.status import Stat
 
 

@@ -25,7 +25,6 @@ from django_q.cluster.scoreboard import Mark, Phase, Slot, State
 from django_q.conf import Conf, logger
 from django_q.exceptions import PackageRejected, ResultsUnavailable, TimeoutException
 from django_q.executor import (
-    SoftLimit,
     announce_executed,
     close_connections,
     execute,
@@ -38,6 +37,7 @@ from django_q.package import Outcome, TaskPackage, function_path, open_package
 from django_q.recorder import Record, Stores, announce, pack, prepare, what_follows
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
+from django_q.soft_limit import SoftLimit
 
 _Given = TypeVar("_Given")
 

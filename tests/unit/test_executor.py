@@ -9,13 +9,13 @@ import pytest
 from django_q import signals
 from django_q.exceptions import PackageError
 from django_q.executor import (
-    NoLimit,
     announce_executed,
     error_text,
     execute,
     find_function,
 )
 from django_q.package import Outcome, build_package
+from django_q.soft_limit import NoLimit
 from tests.site import tasks
 
 

@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 import pytest
 
 from django_q.exceptions import TimeoutException
-from django_q.executor import NoLimit, SoftLimit, execute, guarded, time_limit
+from django_q.executor import execute, guarded, time_limit
 from django_q.package import Outcome, build_package
+from django_q.soft_limit import NoLimit, SoftLimit
 from tests.site import tasks
 
 

@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from django_q import signals
 from django_q.exceptions import ResultsUnavailable
-from django_q.executor import NoLimit
 from django_q.models import Task
 from django_q.package import Outcome, build_package
 from django_q.recorder import Record, announce, as_task, make_stores, prepare, record
 from django_q.results.database import DatabaseStore
 from django_q.results.lookup import fetch_cached
+from django_q.soft_limit import NoLimit
 from tests.site import tasks
 
 pytestmark = pytest.mark.usefixtures("database")

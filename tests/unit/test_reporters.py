@@ -9,9 +9,10 @@ import pytest
 
 from django_q import conf, reporters
 from django_q.conf import Conf
-from django_q.executor import NoLimit, SoftLimit, execute
+from django_q.executor import execute
 from django_q.package import Outcome, build_package
 from django_q.reporters import ErrorReporter, error_reporter
+from django_q.soft_limit import NoLimit, SoftLimit
 
 _told: list[Any] = []
 

@@ -8,9 +8,9 @@ import pytest
 
 from django_q import schedule_package, signals
 from django_q.brokers.memory import Memory
-from django_q.executor import SoftLimit
 from django_q.models import Schedule
 from django_q.scheduler import Scheduler
+from django_q.soft_limit import SoftLimit
 from tests.unit.planned import MEMORY, NOW, Configure, make, sent
 
 Connect = Callable[[Callable[..., Any]], None]
