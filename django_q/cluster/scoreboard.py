@@ -1,46 +1,54 @@
 """What every process of a cluster says about itself, in memory they share.
 
-One slot a worker, and in each slot every part has one writer: the worker's main thread (mark,
+One slot a worker, and in each slot every part has one writer: the worker's main thread (marks,
 journal), its clerk (holdings, beat), the supervisor (obituary), the housekeeper (burial, recall).
 No locks, so a process killed at any instant blocks nobody; what it was writing shows by its
 checksum. Standard library only: the supervisor reads it in its loop.
 
-*Mark* (what runs) and *holdings* (which leases wait) are written alternately to two copies, each
-with sequence number, length and CRC-32, so that the older copy is whole while the newer is torn.
-The *journal* holds outcomes that are not settled yet: a killed worker loses the task that ran,
-and none that it had finished.
+A *mark* says what runs. There is one for each place of a worker: as many as it may have tasks side
+by side, which is one unless it has threads or a loop. *Holdings* say which leases it has. The
+*journal* holds outcomes that are not settled yet: a killed worker loses what ran, and nothing that
+it had finished.
 """
 
 import ctypes
 import enum
 import multiprocessing.context
 import multiprocessing.sharedctypes
-import pickle
 import signal
 import struct
-import zlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from django_q.cluster.copies import Copies
 from django_q.cluster.journal import JOURNAL_SIZE, Journal
 
-#: Room for one mark: receipt (SQS: up to 1 KiB), ids and names.
+#: Room for one mark: receipt (SQS: up to 1 KiB), ids and names. A worker with a thousand places has
+#: 8 MiB of them: the bound of `threads` and `async_concurrency`.
 _MARK_SIZE = 4 * 1024
 #: Room for the receipts that wait: some hundred of ours, thirty of SQS.
 _HOLDINGS_SIZE = 32 * 1024
+#: The longest receipt, of SQS.
+_RECEIPT_SIZE = 1024
 
 _INTEGER = struct.Struct("<q")
 _NUMBER = struct.Struct("<d")
-_COPY_HEADER = struct.Struct("<QII")  # sequence number, length, crc
 
 #: Fields at the head of a slot, eight bytes each.
 _FIELDS = (
     "pid", "state", "beat", "done", "rss", "recall",
-    "obituary_pid", "obituary_status", "obituary_cause", "charge", "burial",
+    "obituary_pid", "obituary_status", "obituary_cause", "obituary_at", "charged", "burial",
 )  # fmt: skip
 _FIELD_OFFSETS = {name: 8 * position for position, name in enumerate(_FIELDS)}
 _HEAD_SIZE = 8 * len(_FIELDS)
-_COPY_SIZES = (_MARK_SIZE, _HOLDINGS_SIZE)
-_SLOT_SIZE = _HEAD_SIZE + 2 * sum(_COPY_SIZES) + 2 * JOURNAL_SIZE
+
+
+def _holdings_size(places: int) -> int:
+    # What runs beside the first one is held too.
+    return _HOLDINGS_SIZE + (places - 1) * _RECEIPT_SIZE
+
+
+def _slot_size(places: int) -> int:
+    return _HEAD_SIZE + 2 * (places * _MARK_SIZE + _holdings_size(places) + JOURNAL_SIZE)
 
 
 class State(enum.IntEnum):
@@ -71,9 +79,9 @@ _CAUSES = {Cause.HARD_LIMIT: "hard limit", Cause.SILENCE: "it hung"}
 
 
 class Phase(enum.StrEnum):
-    """What the main thread does with a package."""
+    """What a worker does with a package."""
 
-    #: Its past is looked up; no user code runs.
+    #: Its past is looked up; no user code of it runs.
     CHECKING = "checking"
     OPENING = "opening"
     RUNNING = "running"
@@ -84,7 +92,7 @@ class Phase(enum.StrEnum):
 
 
 class Mark(NamedTuple):
-    """What a worker's main thread does now. Times are of the monotonic clock."""
+    """What a worker does now at one of its places. Times are of the monotonic clock."""
 
     phase: Phase
     receipt: str | None
@@ -111,6 +119,8 @@ class Obituary(NamedTuple):
     pid: int
     status: int
     cause: Cause
+    #: When that was seen, on the monotonic clock.
+    at: float = 0.0
 
     @property
     def how(self) -> str:
@@ -123,60 +133,21 @@ class Obituary(NamedTuple):
         return f"signal {known.get(-self.status, -self.status)}"
 
 
-class _Copies:
-    """One tuple of plain values in two alternating copies."""
-
-    def __init__(self, view: memoryview, size: int) -> None:
-        self._size = size
-        self._halves = (view[:size], view[size : 2 * size])
-        self._sequence = max(sequence for sequence, _ in self._read_all() + [(0, b"")])
-
-    def write(self, values: tuple[Any, ...]) -> bool:
-        """Write a tuple; False when it does not fit, and then nothing changed."""
-        # Bare values: the class of a named tuple would cost as much as all of them.
-        data = pickle.dumps(tuple(values), protocol=pickle.HIGHEST_PROTOCOL)
-        end = _COPY_HEADER.size + len(data)
-        if end > self._size:
-            return False
-        self._sequence += 1
-        half = self._halves[self._sequence % 2]
-        half[_COPY_HEADER.size : end] = data
-        crc = zlib.crc32(data, self._sequence & 0xFFFFFFFF)
-        _COPY_HEADER.pack_into(half, 0, self._sequence, len(data), crc)
-        return True
-
-    def read(self) -> tuple[Any, ...]:
-        """Give the newest tuple that is whole; an empty one when there is none."""
-        copies = self._read_all()
-        values: tuple[Any, ...] = pickle.loads(max(copies)[1]) if copies else ()
-        return values
-
-    def _read_all(self) -> list[tuple[int, bytes]]:
-        found = []
-        for half in self._halves:
-            sequence, length, crc = _COPY_HEADER.unpack_from(half)
-            if not 0 < length <= self._size - _COPY_HEADER.size:
-                continue
-            data = bytes(half[_COPY_HEADER.size : _COPY_HEADER.size + length])
-            if zlib.crc32(data, sequence & 0xFFFFFFFF) == crc:
-                found.append((sequence, data))
-        return found
-
-
 class Slot:
     """One worker's place on the scoreboard, as one process sees it."""
 
-    def __init__(self, index: int, view: memoryview) -> None:
+    def __init__(self, index: int, view: memoryview, places: int = 1) -> None:
         self.index = index
         self._view = view
-        places = []
+        parts = []
         start = _HEAD_SIZE
-        for size in (*_COPY_SIZES, JOURNAL_SIZE):
-            places.append(view[start : start + 2 * size])
+        sizes = [_MARK_SIZE] * places + [_holdings_size(places), JOURNAL_SIZE]
+        for size in sizes:
+            parts.append(view[start : start + 2 * size])
             start += 2 * size
-        self._mark = _Copies(places[0], _MARK_SIZE)
-        self._holdings = _Copies(places[1], _HOLDINGS_SIZE)
-        self.journal = Journal(places[2])
+        self._marks = [Copies(part, _MARK_SIZE) for part in parts[:places]]
+        self._holdings = Copies(parts[places], _holdings_size(places))
+        self.journal = Journal(parts[-1])
         #: When the housekeeper last renewed and recalled for this worker; known to it alone.
         self.renewed = self.recalled = 0.0
 
@@ -188,14 +159,18 @@ class Slot:
         """Write a whole number of the head."""
         _INTEGER.pack_into(self._view, _FIELD_OFFSETS[field], value)
 
-    def read_mark(self) -> Mark | None:
-        """Give what the main thread does; None while it waits for work."""
-        values = self._mark.read()
-        return Mark(Phase(values[0]), *values[1:]) if values else None
+    def read_marks(self) -> list[Mark]:
+        """Give what the worker is at; nothing while it waits for work."""
+        found = (copies.read() for copies in self._marks)
+        return [Mark(Phase(values[0]), *values[1:]) for values in found if values]
 
-    def write_mark(self, mark: Mark | None) -> None:
-        """Say what the main thread does; None: it waits for work."""
-        self._mark.write((str(mark.phase), *mark[1:]) if mark else ())
+    def read_mark(self) -> Mark | None:
+        """Give the first of what the worker is at; None while it waits for work."""
+        return next(iter(self.read_marks()), None)
+
+    def write_mark(self, mark: Mark | None, place: int = 0) -> None:
+        """Say what happens at one of the worker's places; None: nothing."""
+        self._marks[place].write((str(mark.phase), *mark[1:]) if mark else ())
 
     def read_holdings(self) -> Holdings | None:
         """Give the leases the worker has; None before its first."""
@@ -222,12 +197,14 @@ class Slot:
         if not pid:
             return None
         cause = Cause(self.get("obituary_cause"))
-        return Obituary(pid, self.get("obituary_status"), cause)
+        at = float(_NUMBER.unpack_from(self._view, _FIELD_OFFSETS["obituary_at"])[0])
+        return Obituary(pid, self.get("obituary_status"), cause, at)
 
     def write_obituary(self, obituary: Obituary) -> None:
         """Say how the process ended; the pid last, since it makes the rest count."""
         self.set("obituary_status", obituary.status)
         self.set("obituary_cause", obituary.cause)
+        _NUMBER.pack_into(self._view, _FIELD_OFFSETS["obituary_at"], obituary.at)
         self.set("obituary_pid", obituary.pid)
 
     @property
@@ -243,22 +220,25 @@ class Slot:
 class Scoreboard:
     """All slots of a cluster; goes to children through the arguments of their process."""
 
-    def __init__(self, context: multiprocessing.context.BaseContext, slots: int) -> None:
+    def __init__(
+        self, context: multiprocessing.context.BaseContext, slots: int, places: int = 1
+    ) -> None:
         self._count = slots
+        #: How many packages each worker may be at.
+        self.places = places
+        self._size = _slot_size(places)
         self._memory: ctypes.Array[ctypes.c_char] = multiprocessing.sharedctypes.RawArray(
-            ctypes.c_char, 8 + slots * _SLOT_SIZE
+            ctypes.c_char, 8 + slots * self._size
         )
 
     def slots(self) -> list[Slot]:
         """Give a view of every slot for this process."""
-        view = self._view()[8:]
-        sizes = range(self._count)
-        return [Slot(n, view[n * _SLOT_SIZE : (n + 1) * _SLOT_SIZE]) for n in sizes]
+        return [self.slot(index) for index in range(self._count)]
 
     def slot(self, index: int) -> Slot:
         """Give a view of one slot for this process."""
-        start = 8 + index * _SLOT_SIZE
-        return Slot(index, self._view()[start : start + _SLOT_SIZE])
+        start = 8 + index * self._size
+        return Slot(index, self._view()[start : start + self._size], self.places)
 
     @property
     def is_stopping(self) -> bool:
