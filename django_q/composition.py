@@ -10,8 +10,9 @@ from django_q import humanhash
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
 from django_q.enqueue import async_tasks, run_in_place, send
-from django_q.followers import first_link
+from django_q.followers import first_link, link_parts
 from django_q.iterations import collector
+from django_q.limit_options import check_limits
 from django_q.models import Task
 from django_q.options import take_options
 from django_q.package import seal_package
@@ -39,6 +40,7 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
         parts = _parts_of_django_q(iter_id, elements, whole, broker or shared_broker(queue))
         async_tasks(func, elements, broker=broker, **kwargs, **options, **parts)
         return iter_id
+    check_limits(options | {"gather": iter_id})
     package = collector(iter_id, func, {"task_name": name} | options | whole)
     gatherings.begin(iter_id, queue, seal_package(package, queue))
     ids = async_tasks(func, args_iter, gather=iter_id, broker=broker, **kwargs, **options)
@@ -91,6 +93,8 @@ def async_chain(  # noqa: PLR0913, the signature is Django Q's
     options = {key: value for key, value in given.items() if value is not None} | {"group": group}
     if Conf.CACHED:
         options.setdefault("cached", Conf.CACHED)
+    for _, _, kwargs in map(link_parts, links):
+        check_limits({"chain": links} | dict(kwargs.get("q_options") or {}))
     package = first_link(links, options)
     if package.get("sync", Conf.SYNC):
         run_in_place(package)

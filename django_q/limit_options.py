@@ -64,7 +64,7 @@ def check_limits(package: Mapping[str, Any]) -> None:
         raise PackageError(f"concurrency_limit is {limit!r:.100}: give a whole number from 1 on.")
     if package.get("rate_limit") is not None:
         read_rate(package["rate_limit"])
-    if package.get("unique") and (package.get("chain") or package.get("gather")):
+    if package.get("unique") and ("chain" in package or "gather" in package):
         raise PackageError("A link of a chain or a part of an iteration cannot be unique.")
 
 

@@ -6,7 +6,7 @@ Duties, each on its own clock, and none stops the others when its server is away
 2. renew for workers that hold the interpreter too long to do it themselves;
 3. keep the heartbeat;
 4. enqueue the tasks of schedules that are due, and tell of those that are late;
-5. prune results and old ledger rows;
+5. prune results and old rows of all books; keep the permits of what runs;
 6. end a cluster that was to run once, when its queue is empty;
 7. when the supervisor is gone: see that no worker outlives it, and give back what they had.
 """
@@ -29,7 +29,7 @@ from django_q.cluster.timetable import Timetable
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
 from django_q.recorder import Stores
-from django_q.results import gatherings, ledger
+from django_q.results import gatherings, keys, ledger, paces, permits
 from django_q.results.pruning import prune
 
 #: Longest time a death or the end of the supervisor goes unnoticed.
@@ -95,7 +95,8 @@ class Housekeeper:
             _Duty("heartbeat", Conf.GUARD_CYCLE, self._heartbeat.beat),
             _Duty("pruning", _PRUNE_PERIOD, self._prune),
             _Duty("gatherings", _GATHER_PERIOD, settlement.send_gathered),
-            _Duty("the ledger", _LEDGER_PERIOD, self._drop_old_ledger_rows),
+            _Duty("permits", Conf.RETRY / 3, self._renew_permits),
+            _Duty("the ledger", _LEDGER_PERIOD, self._drop_old_rows),
         ]
         if Conf.SCHEDULER:
             timetable = Timetable(broker)
@@ -189,9 +190,18 @@ class Housekeeper:
             prune(Conf.SAVE_LIMIT, Conf.SAVE_LIMIT_PER, duration=0.5)
             self._done_at_pruning = done
 
-    def _drop_old_ledger_rows(self) -> None:
+    def _renew_permits(self) -> None:
+        """Keep the permits of what runs here; most tasks have none."""
+        marks = [slot.read_mark() for slot in self._slots if slot.obituary is None]
+        ids = [mark.task_id for mark in marks if mark is not None and mark.task_id]
+        if ids:
+            permits.renew(ids, Conf.RETRY)
+
+    def _drop_old_rows(self) -> None:
         ledger.drop_old_rows()
         gatherings.drop_old()
+        for books in (keys, permits, paces):
+            books.drop_old()
 
     def _end_when_empty(self) -> None:
         """Stop the cluster once nothing waits and nobody works, seen twice in a row."""
