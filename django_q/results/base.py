@@ -76,7 +76,7 @@ def encode_row(outcome: Outcome) -> Row:
         success=outcome.success,
         attempt_count=1,
         enqueued=package["started"],
-        worker=_worker(),
+        worker=worker_name(),
         cause=outcome.cause,
     )
 
@@ -102,7 +102,8 @@ def _host() -> str:
     return socket.gethostname()[:80]
 
 
-def _worker() -> str:
+def worker_name() -> str:
+    """Give what results call this process: `host:pid`."""
     return f"{_host()}:{os.getpid()}"
 
 
