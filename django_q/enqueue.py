@@ -103,7 +103,7 @@ def run_in_place(package: TaskPackage) -> None:
     queue = package.get("cluster") or Conf.CLUSTER_NAME
     opened = open_package(seal_package(package, queue), queue)
     no_limit = NoLimit()
-    outcome = execute(opened, no_limit)
+    outcome = execute(opened, no_limit, in_place=True)
     announce_executed(outcome, no_limit)
     outcome, prepared = prepare(outcome)
     record([prepared], make_stores())

@@ -28,6 +28,8 @@ from django_q.soft_limit import SoftLimit
 
 #: Seconds the error reporters may take: one that sends over a slow network, not one that hangs.
 _REPORT_TIME = 10.0
+#: Modules whose frames an error's text leaves out where they come first.
+_OWN = (__name__, find_function.__module__)
 #: Seconds a project's own backoff function may take: it computes a number.
 _DECISION_TIME = 1.0
 
@@ -41,17 +43,33 @@ def time_limit(package: TaskPackage) -> float | None:
     return float(limit) if 0 < limit <= LONGEST_TIME else None
 
 
-def execute(package: TaskPackage, soft_limit: SoftLimit) -> Outcome:
-    """Run a package to its outcome. Raises nothing: what the task raises is a failure."""
+def execute(package: TaskPackage, soft_limit: SoftLimit, *, in_place: bool = False) -> Outcome:
+    """Run a package to its outcome. Raises nothing: what the task raises is a failure.
+
+    In place there is no limit, and no other run.
+    """
     started = timezone.now()
+    token = enter(CurrentTask(package, started, None if in_place else time_limit(package)))
     try:
         result = _run(package, soft_limit)
     except BaseException as error:  # whatever a task raises, SystemExit too, only fails the task
         ended = timezone.now()
         outcome = Outcome(package, False, error_text(error), started, ended, error, _cause(error))
-        _report(package, soft_limit)
+        if not in_place:
+            outcome = decided(outcome, soft_limit)
+        if outcome.again_in is None:
+            _report(package, soft_limit)
         return outcome
+    finally:
+        leave(token)
     return Outcome(package, True, result, started, timezone.now())
+
+
+def decided(outcome: Outcome, soft_limit: SoftLimit) -> Outcome:
+    """Give a failed outcome with the time until its task is run again, if it is."""
+    # A task that used up its time has only `grace` left until the worker is killed.
+    with soft_limit.within(min(_DECISION_TIME, Conf.GRACE / 4) or None, "The backoff function"):
+        return decide(outcome)
 
 
 def _cause(error: BaseException) -> FailureCause:
@@ -127,7 +145,7 @@ def error_text(error: BaseException) -> str:
     message = _message(error)
     try:
         frames = error.__traceback__
-        while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
+        while frames is not None and frames.tb_frame.f_globals.get("__name__") in _OWN:
             frames = frames.tb_next
         lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
         return f"{message} : {''.join(lines)}"

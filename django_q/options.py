@@ -9,6 +9,7 @@ from typing import Any
 from django_q.conf import Conf, logger
 from django_q.exceptions import PackageError
 from django_q.limit_options import LIMIT_OPTIONS, check_limits
+from django_q.policy import RETRY_OPTIONS, check_policy
 
 #: Keywords of `async_task` that are options of the task; all others go to the function.
 OPTIONS = (
@@ -26,6 +27,7 @@ OPTIONS = (
     "timeout",
     "cluster",
     "task_name",
+    *RETRY_OPTIONS,
     *LIMIT_OPTIONS,
 )
 #: Longest name, group and cluster: the width of their columns.
@@ -64,6 +66,7 @@ def check_options(package: Mapping[str, Any]) -> None:
         _check_label(key, package.get(key))
     for key in ("timeout", "cached"):
         _check_number(key, package.get(key))
+    check_policy(package)
     check_limits(package)
 
 

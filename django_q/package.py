@@ -115,6 +115,8 @@ class Outcome(NamedTuple):
     error: BaseException | None = None
     #: Why it failed; None after a success.
     cause: FailureCause | None = None
+    #: Seconds until the task is run again; None where this outcome is the final one.
+    again_in: float | None = None
 
 
 def build_package(

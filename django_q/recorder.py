@@ -17,12 +17,12 @@ from django_q.brokers import Lease
 from django_q.conf import Conf, logger
 from django_q.executor import (
     error_text,
-    find_function,
     finished_package,
     guarded,
     send_signal,
 )
 from django_q.followers import followers
+from django_q.functions import find_function
 from django_q.iterations import is_part, part_of
 from django_q.models import Task
 from django_q.package import FailureCause, Follower, Outcome, TaskPackage

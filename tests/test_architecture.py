@@ -29,6 +29,7 @@ FLOORS = (
     ("signing", "checks", "reporters", "limit_options"),
     ("options",),
     ("package", "apps", "schedule_arguments"),
+    ("current", "retries"),
     ("models", "executor"),
     ("brokers", "results", "migrations", "followers", "punctuality"),
     ("iterations", "dispatch", "uniqueness"),
