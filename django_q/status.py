@@ -37,7 +37,9 @@ class WorkerState(TypedDict, total=False):
     slot: int
     #: "booting", "idle", "busy" or "stopping".
     state: str
-    #: Of the task that runs; None when there is none.
+    #: Tasks it is at; more than one where it has threads or a loop.
+    running: int
+    #: Of the task that runs, or of the oldest; None when there is none.
     task_id: str | None
     task_name: str | None
     func: str | None

@@ -3,6 +3,8 @@
 Used by the housekeeper only, so user code (hooks, pickles of arguments) does not run here.
 """
 
+from collections.abc import Sequence
+
 from django.utils import timezone
 
 from django_q.brokers import Broker
@@ -15,6 +17,10 @@ from django_q.package import FailureCause
 from django_q.recorder import Record, Stores, record, unpack
 from django_q.results import ledger
 from django_q.results.base import Row, encode_value
+
+#: Tasks of one worker whose time is up within so many seconds are too late together: each by itself
+#: would run once more to its limit, and cost one more worker.
+_TOGETHER = 0.1
 
 
 class Burial:
@@ -29,16 +35,14 @@ class Burial:
         """Settle, charge and give back. Raises BrokerError or ResultsUnavailable, to try again."""
         finished = self._settle(_finished(slot))
         settled = {done.receipt for done in finished if done.receipt is not None}
-        mark = slot.read_mark()
-        if mark is not None and not _is_among(finished, mark):
-            self._judge(slot, mark, obituary)
+        marks = slot.read_marks()
+        for position, mark in enumerate(marks):
+            if not _is_among(finished, mark):
+                self._judge(slot, position, mark, _guilt(mark, marks, obituary))
         holdings = slot.read_holdings()
         if holdings is not None:
-            running = mark.receipt if mark is not None else None
-            self._give_back(
-                [r for r in holdings.receipts if r not in settled and r != running],
-                holdings.holder,
-            )
+            dealt_with = settled.union(mark.receipt for mark in marks if mark.receipt is not None)
+            self._give_back([r for r in holdings.receipts if r not in dealt_with], holdings.holder)
 
     def _settle(self, finished: list[Record]) -> list[Record]:
         """Settle in one go, or else each by itself; gives those that are settled."""
@@ -65,16 +69,16 @@ class Burial:
         # Leases whose reply the dead worker had not written down yet.
         self._broker.release_holder(holder)
 
-    def _judge(self, slot: Slot, mark: Mark, obituary: Obituary) -> None:
+    def _judge(self, slot: Slot, position: int, mark: Mark, obituary: Obituary) -> None:
         """Charge the death to what ran, and let it come back; the ledger decides what then."""
         is_started = mark.phase in (Phase.OPENING, Phase.RUNNING)
         if is_started and obituary.cause is Cause.HARD_LIMIT:
             self._condemn(mark)
         elif is_started and obituary.cause is Cause.NONE:
-            # Once, should the rest have to be tried again.
-            if slot.get("charge") != obituary.pid and obituary.status != EXIT_CLERK_FAILED:
+            # Each once, should the rest have to be tried again.
+            if slot.get("charged") <= position and obituary.status != EXIT_CLERK_FAILED:
                 self._charge(mark, obituary.how)
-                slot.set("charge", obituary.pid)
+                slot.set("charged", position + 1)
         if mark.receipt is None:
             self._record_loss(mark, obituary)
         elif self._broker.can_release:
@@ -122,6 +126,20 @@ class Burial:
             attempt_count=1, enqueued=now, cause=FailureCause.DIED,
         )  # fmt: skip
         record([Record(row, to_database=True)], self._stores)
+
+
+def _guilt(mark: Mark, marks: Sequence[Mark], obituary: Obituary) -> Obituary:
+    """Give the end of a worker as it concerns one of the tasks that ran there.
+
+    Which of several has killed it nobody can know, but which of them was too late can be known:
+    the others go back as if the cluster had been stopped.
+    """
+    if obituary.cause is not Cause.HARD_LIMIT:
+        return obituary
+    first = min((other.until for other in marks if other.until), default=0.0)
+    if 0 < mark.until <= max(first, obituary.at) + _TOGETHER:
+        return obituary
+    return obituary._replace(cause=Cause.SHUTDOWN)
 
 
 def _finished(slot: Slot) -> list[Record]:

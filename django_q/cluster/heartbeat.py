@@ -83,7 +83,8 @@ class Heartbeat:
 
 
 def _describe(slot: Slot) -> WorkerState:
-    mark = slot.read_mark()
+    marks = slot.read_marks()
+    mark = min(marks, key=lambda mark: mark.since, default=None)
     state: WorkerState = {
         "pid": slot.get("pid"),
         "slot": slot.index,
@@ -91,6 +92,7 @@ def _describe(slot: Slot) -> WorkerState:
         "task_id": mark.task_id if mark else None,
         "task_name": mark.name if mark else None,
         "func": mark.func if mark else None,
+        "running": len(marks),
         "done": slot.get("done"),
         "rss": slot.get("rss") * 1024,
     }

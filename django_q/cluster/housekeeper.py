@@ -150,7 +150,8 @@ class Housekeeper:
             if _is_alive(slot):
                 # Its task holds the interpreter, or a server its clerk.
                 kill_group(slot.get("pid"))
-                slot.write_obituary(Obituary(slot.get("pid"), -signal.SIGKILL, Cause.SHUTDOWN))
+                obituary = Obituary(slot.get("pid"), -signal.SIGKILL, Cause.SHUTDOWN)
+                slot.write_obituary(obituary)
         _Duty("burying the dead", 0.0, self._bury).do_when_due()
 
     def _renew_for_stuck(self) -> None:
@@ -166,22 +167,22 @@ class Housekeeper:
                 holdings = slot.read_holdings()
                 if holdings is not None and holdings.receipts:
                     self._broker.renew(holdings.receipts)
-            mark = slot.read_mark()
-            is_held_up = mark is not None and slot.recalled < mark.since < now - _SILENCE
+            # What waits has waited at least since the last one began.
+            newest = max((mark.since for mark in slot.read_marks()), default=0.0)
+            is_held_up = slot.recalled < newest < now - _SILENCE
             if is_held_up and now - slot.beat > _SILENCE and self._broker.can_release:
                 slot.recalled = now
                 self._recall(slot)
 
     def _recall(self, slot: Slot) -> None:
-        """Give back what waits behind one task, out of the clerk's hands."""
-        # The flag first, then the mark: the worker marks first and looks at the flag then.
+        """Give back what waits behind what runs, out of the clerk's hands."""
+        # The flag first, then the marks: the worker marks first and looks at the flag then.
         slot.set("recall", slot.get("recall") + 1)
-        mark, holdings = slot.read_mark(), slot.read_holdings()
+        marks, holdings = slot.read_marks(), slot.read_holdings()
         if holdings is None:
             return
         kept = set(self._burial.unsettled_receipts(slot))
-        if mark is not None and mark.receipt is not None:
-            kept.add(mark.receipt)
+        kept.update(mark.receipt for mark in marks if mark.receipt is not None)
         self._broker.release([r for r in holdings.receipts if r not in kept])
 
     def _prune(self) -> None:
@@ -192,8 +193,8 @@ class Housekeeper:
 
     def _renew_permits(self) -> None:
         """Keep the permits of what runs here; most tasks have none."""
-        marks = [slot.read_mark() for slot in self._slots if slot.obituary is None]
-        ids = [mark.task_id for mark in marks if mark is not None and mark.task_id]
+        slots = [slot for slot in self._slots if slot.obituary is None]
+        ids = [mark.task_id for slot in slots for mark in slot.read_marks() if mark.task_id]
         if ids:
             permits.renew(ids, Conf.RETRY)
 

@@ -31,6 +31,8 @@ class Plan(NamedTuple):
     shutdown_timeout: float
     #: Stop once the queue is empty.
     run_once: bool = False
+    #: How many tasks each worker may have side by side.
+    places: int = 1
 
 
 class Child(NamedTuple):
@@ -47,9 +49,9 @@ class Child(NamedTuple):
         return self.slot.get("state") not in (State.FREE, State.BOOTING)
 
     @property
-    def mark(self) -> Mark | None:
-        """What its main thread does."""
-        return self.slot.read_mark()
+    def marks(self) -> list[Mark]:
+        """What it is at; nothing while it waits for work."""
+        return self.slot.read_marks()
 
 
 class Offspring:

@@ -8,6 +8,7 @@ import logging
 import multiprocessing.context
 import signal
 import time
+from collections.abc import Sequence
 
 from django_q.cluster.child import EXIT_BOOT_FAILED
 from django_q.cluster.offspring import Child, Offspring, Plan, kill_group, send
@@ -27,6 +28,8 @@ _KILL_TIME = 1.0
 #: A child that waits and has not beaten for so long hangs in a connection whose other end was lost
 #: without a word. Ours wait some 30 s for a server or a lock; TCP alone may wait for hours.
 _LONGEST_SILENCE = 120.0
+#: So many tasks of a dead worker are named in its line of the log.
+_TOLD = 5
 
 
 class Supervisor:
@@ -37,7 +40,7 @@ class Supervisor:
         self.reincarnations = 0
         # Slot 0 is the housekeeper's. A dead worker's slot is taken until it is buried, so there
         # are spare ones for those who take its place meanwhile.
-        self._board = Scoreboard(context, 2 * plan.workers + 3)
+        self._board = Scoreboard(context, 2 * plan.workers + 3, plan.places)
         self._slots = self._board.slots()
         self._children = Offspring(plan, context, self._board)
         self._causes: dict[int, Cause] = {}
@@ -70,8 +73,8 @@ class Supervisor:
 
     def _pause(self) -> float:
         now = time.monotonic()
-        marks = [child.mark for _, child in self._children.of("worker")]
-        limits = [mark.until for mark in marks if mark is not None and mark.until]
+        marks = [mark for _, child in self._children.of("worker") for mark in child.marks]
+        limits = [mark.until for mark in marks if mark.until]
         if self._stops:
             limits.append(self._stop_at)
         elif self._children.births.is_waiting:
@@ -84,12 +87,12 @@ class Supervisor:
 
     def _reap(self) -> None:
         for pid, child, status in self._children.ended():
-            self._note_end(child, Obituary(pid, status, self._cause_of(pid, child)))
+            now = time.monotonic()
+            self._note_end(child, Obituary(pid, status, self._cause_of(pid, child, now), now))
 
-    def _cause_of(self, pid: int, child: Child) -> Cause:
+    def _cause_of(self, pid: int, child: Child, now: float) -> Cause:
         cause = self._causes.pop(pid, Cause.NONE)
-        mark = child.mark
-        if cause is Cause.HARD_LIMIT and not (mark and 0 < mark.until <= time.monotonic()):
+        if cause is Cause.HARD_LIMIT and not _is_late(child.marks, now):
             # What exceeded its limit ended at the last moment, and the kill met the next one.
             return Cause.SHUTDOWN
         return cause
@@ -119,8 +122,9 @@ class Supervisor:
         if has_left and obituary.status == 0:
             logger.info("%s [%d] left and is replaced", child.name, obituary.pid)
             return
-        mark = child.mark
-        what = f", running {mark.name} [{mark.task_id}]" if mark and mark.task_id else ""
+        running = [f"{mark.name} [{mark.task_id}]" for mark in child.marks if mark.task_id]
+        more = f" and {len(running) - _TOLD} more" if len(running) > _TOLD else ""
+        what = f", running {', '.join(running[:_TOLD])}{more}" if running else ""
         text = "%s [%d] died (%s)%s and is replaced"
         logger.error(text, child.name, obituary.pid, obituary.how, what)
 
@@ -137,10 +141,10 @@ class Supervisor:
         for pid, child in self._children.all():
             if pid in self._causes:
                 continue
-            mark = child.mark
-            if mark is not None and mark.until and now >= mark.until:
+            marks = child.marks
+            if _is_late(marks, now):
                 self._kill(pid, Cause.HARD_LIMIT)
-            elif child.is_ready and _is_waiting(mark) and _is_silent(child.slot, now):
+            elif child.is_ready and _is_waiting(marks) and _is_silent(child.slot, now):
                 logger.error("%s [%d] hangs since %.0f s", child.name, pid, _LONGEST_SILENCE)
                 self._kill(pid, Cause.SILENCE)
 
@@ -216,8 +220,8 @@ class Supervisor:
         if now < self._stop_at:
             return
         for pid, child in self._children.of("worker"):
-            mark = child.mark
-            if pid not in self._causes and mark is not None and mark.phase is Phase.RUNNING:
+            running = [mark for mark in child.marks if mark.phase is Phase.RUNNING]
+            for mark in running if pid not in self._causes else ():
                 text = "%s is stopped; %s [%s] goes back to the queue"
                 logger.warning(text, child.name, mark.name, mark.task_id)
             self._kill(pid, Cause.SHUTDOWN)
@@ -233,9 +237,13 @@ class Supervisor:
         return not keepers
 
 
-def _is_waiting(mark: Mark | None) -> bool:
-    """No user code runs, so a main thread that holds the interpreter is no excuse for silence."""
-    return mark is None or mark.phase in (Phase.CHECKING, Phase.SETTLING)
+def _is_late(marks: Sequence[Mark], now: float) -> bool:
+    return any(0 < mark.until <= now for mark in marks)
+
+
+def _is_waiting(marks: Sequence[Mark]) -> bool:
+    """No user code runs, so a thread that holds the interpreter is no excuse for silence."""
+    return all(mark.phase in (Phase.CHECKING, Phase.SETTLING) for mark in marks)
 
 
 def _is_silent(slot: Slot, now: float) -> bool:

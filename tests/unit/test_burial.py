@@ -102,6 +102,7 @@ def test_the_ledger_says_what_it_died_of(grave: Grave) -> None:
 def test_each_death_counts(grave: Grave) -> None:
     (lease,) = grave.lease(1)
     for pid in (12, 13, 14):
+        grave.slot.clear()
         grave.mark(lease)
         grave.bury(Obituary(pid, -9, Cause.NONE))
 
