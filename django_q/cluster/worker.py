@@ -5,13 +5,10 @@ cluster must know, should this process be killed, stands in its slot before it h
 """
 
 import os
-import resource
 import signal
 import threading
 import time
 import types
-from pathlib import Path
-from typing import TypeVar
 
 from django.utils import timezone
 
@@ -19,6 +16,7 @@ from django_q import signals
 from django_q.brokers import Lease
 from django_q.cluster.admission import Admission
 from django_q.cluster.clerk import Clerk
+from django_q.cluster.lifetime import Lifetime
 from django_q.cluster.outbox import Finished
 from django_q.cluster.past import Past
 from django_q.cluster.scoreboard import Mark, Phase, Slot, State
@@ -39,11 +37,6 @@ from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
 from django_q.soft_limit import SoftLimit
 
-_Given = TypeVar("_Given")
-
-_STATM = Path("/proc/self/statm")
-_PAGE_KIB = resource.getpagesize() // 1024
-
 
 class Worker:
     """Runs packages from the clerk's inbox until it is told to stop or is spent."""
@@ -57,7 +50,7 @@ class Worker:
         self._admission = Admission(self._past)
         self._soft_limit = SoftLimit()
         self._pid = os.getpid()
-        self._done = 0
+        self._lifetime = Lifetime(name, slot)
 
     def run(self) -> None:
         """Work until stopped or spent, then settle everything and say so in the slot."""
@@ -66,11 +59,7 @@ class Worker:
         # Before the clerk leases: only the slot of a worker that was ready is looked at.
         self._slot.set("state", State.IDLE)
         self._clerk.start()
-        while (lease := self._next()) is not None:
-            self._work(lease)
-            _close_connections()
-            if self._is_spent():
-                break
+        self._serve()
         self._slot.set("state", State.STOPPING)
         self._slot.write_mark(None)
         self._clerk.busy_since = 0.0
@@ -86,6 +75,14 @@ class Worker:
 
     def _on_term(self, number: int, frame: types.FrameType | None) -> None:
         self._clerk.stop()
+
+    def _serve(self) -> None:
+        """Take one package after another out of the inbox, until there are no more to come."""
+        while (lease := self._next()) is not None:
+            self._work(lease)
+            leave_connections()
+            if self._lifetime.is_over():
+                break
 
     def _next(self) -> Lease | None:
         clerk = self._clerk
@@ -153,15 +150,18 @@ class Worker:
                 self._settle_again(lease, package)
                 return
         verdict = self._past.verdict(lease, package, past)
-        if verdict is None and self._is_postponed(lease, package):
-            return
-        self._mark(Phase.RUNNING, lease, package)
-        if verdict is None:
-            outcome = execute(package, self._soft_limit)
-        else:
+        if verdict is not None:
             now = timezone.now()
-            outcome = Outcome(package, False, verdict.text, now, now, cause=verdict.cause)
-        self._finish(lease, outcome)
+            self._mark(Phase.RUNNING, lease, package)
+            failed = Outcome(package, False, verdict.text, now, now, cause=verdict.cause)
+            self._finish(lease, failed)
+        elif not self._is_postponed(lease, package):
+            self._start(lease, package)
+
+    def _start(self, lease: Lease, package: TaskPackage) -> None:
+        """Run a task; nothing stands in its way any more."""
+        self._mark(Phase.RUNNING, lease, package)
+        self._finish(lease, execute(package, self._soft_limit))
 
     def _is_postponed(self, lease: Lease, package: TaskPackage) -> bool:
         """Tell whether the task may not start yet, and let it come back later."""
@@ -205,48 +205,46 @@ class Worker:
         self._slot.write_mark(mark)
 
     def _finish(self, lease: Lease, outcome: Outcome) -> None:
-        if os.getpid() != self._pid:
-            # The task has forked, and this is the child, come back by oversight: it must not go
-            # on as a second worker in the same slot.
-            os._exit(0)
-        if signals.post_execute_in_worker.receivers:
-            # Their time is not the task's.
-            self._mark(Phase.RUNNING, lease, outcome.package)
-            announce_executed(outcome, self._soft_limit)
-        outcome, record = prepare(outcome, lease)
-        half = None
-        if not record.is_awaited:
-            # Before the next package starts: a killed worker loses what ran, nothing finished.
-            half = self._slot.journal.append(pack(record))
-        self._done += 1
-        self._slot.set("done", self._done)
-        _log(outcome)
+        outcome, record = self._conclude(lease, outcome, self._soft_limit)
+        half = self._keep(outcome, record)
         if half is not None:
             self._clerk.hand_over(Finished(record, lease.receipt, half))
             return
         self._mark(Phase.SETTLING, lease, outcome.package)
         settled = threading.Event()
-        self._clerk.hand_over(Finished(record, lease.receipt, half, settled))
+        self._clerk.hand_over(Finished(record, lease.receipt, None, settled))
         settled.wait()
         if record.is_awaited:
             self._mark(Phase.AFTER, lease, outcome.package)
             announce(outcome, record, self._soft_limit)
 
-    def _is_spent(self) -> bool:
-        if self._done >= Conf.RECYCLE:
-            logger.info("%s is replaced after %d tasks", self._name, self._done)
-            return True
-        if Conf.MAX_RSS is None:
-            return False
-        rss = _resident_kib()
-        self._slot.set("rss", rss)
-        if rss > Conf.MAX_RSS:
-            logger.info("%s is replaced: it uses %d KiB", self._name, rss)
-            return True
-        return False
+    def _conclude(
+        self, lease: Lease, outcome: Outcome, soft_limit: SoftLimit
+    ) -> tuple[Outcome, Record]:
+        """Make the record of an outcome, with all user code that belongs to that."""
+        if os.getpid() != self._pid:
+            # The task has forked, and this is the child, come back by oversight: it must not go
+            # on as a second worker in the same slot.
+            os._exit(0)
+        if signals.post_execute_in_worker.receivers or "task_backend" in outcome.package:
+            # Their time is not the task's.
+            self._mark(Phase.RUNNING, lease, outcome.package)
+            announce_executed(outcome, soft_limit)
+        return prepare(outcome, lease)
+
+    def _keep(self, outcome: Outcome, record: Record) -> int | None:
+        """Write an outcome into the journal; None when it has to be settled at once."""
+        half = None
+        if not record.is_awaited:
+            # Before the next package starts: a killed worker loses what ran, nothing finished.
+            half = self._slot.journal.append(pack(record))
+        self._lifetime.count()
+        _log(outcome)
+        return half
 
 
-def _close_connections() -> None:
+def leave_connections() -> None:
+    """Close what this thread should not keep between two tasks."""
     try:
         close_connections()
     except Exception:  # the end of a broken connection must not be the end of the worker
@@ -261,11 +259,3 @@ def _log(outcome: Outcome) -> None:
     path = function_path(package["func"])
     reason = str(outcome.result).split("\n", 1)[0].partition(" : Traceback")[0]
     logger.error("Failed %s [%s] (%s): %s", package["name"], package["id"], path, reason)
-
-
-def _resident_kib() -> int:
-    """Give the resident memory of this process in KiB; its peak where /proc is missing."""
-    try:
-        return int(_STATM.read_text().split()[1]) * _PAGE_KIB
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
