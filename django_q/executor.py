@@ -19,7 +19,7 @@ from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.current import CurrentTask, enter, leave
 from django_q.exceptions import TaskCancelled, TimeoutException
-from django_q.functions import find_function
+from django_q.functions import find_function, function_of
 from django_q.options import LONGEST_TIME
 from django_q.package import FailureCause, Outcome, TaskPackage, function_path
 from django_q.reporters import error_reporter
@@ -29,7 +29,7 @@ from django_q.soft_limit import SoftLimit
 #: Seconds the error reporters may take: one that sends over a slow network, not one that hangs.
 _REPORT_TIME = 10.0
 #: Modules whose frames an error's text leaves out where they come first.
-_OWN = (__name__, find_function.__module__)
+_OWN = (__name__, find_function.__module__, "django_q.framework.calls")
 #: Seconds a project's own backoff function may take: it computes a number.
 _DECISION_TIME = 1.0
 
@@ -82,7 +82,7 @@ def _cause(error: BaseException) -> FailureCause:
 def _run(task: TaskPackage, soft_limit: SoftLimit) -> Any:
     # The package is called `task` here for django-q-sentry: it goes through the frames of an error
     # and tells of the task that it finds under that name.
-    func = find_function(task["func"])
+    func = function_of(task)
     with soft_limit.within(time_limit(task), "The task", task["id"]):
         send_signal(signals.pre_execute, func=func, task=task)
         result = func(*task["args"], **task["kwargs"])
@@ -102,8 +102,23 @@ def _report(package: TaskPackage, soft_limit: SoftLimit) -> None:
         logger.exception("The error of %s [%s] cannot be reported", package["name"], package["id"])
 
 
+def _tell_framework(outcome: Outcome, soft_limit: SoftLimit) -> None:
+    """Tell Django's task framework that a task of its own has ended, within the limit."""
+    package = outcome.package
+    if outcome.again_in is not None:
+        return
+    with guarded(soft_limit, package, "A receiver of task_finished"):
+        call: Any = find_function(package["func"])
+        call.ended(outcome)
+
+
 def announce_executed(outcome: Outcome, soft_limit: SoftLimit) -> None:
-    """Send `post_execute_in_worker`, with the package as Django Q shows it, within the limit."""
+    """Send `post_execute_in_worker`, with the package as Django Q shows it, within the limit.
+
+    To Django's task framework its own signal, after the last run.
+    """
+    if "task_backend" in outcome.package:
+        _tell_framework(outcome, soft_limit)
     if not signals.post_execute_in_worker.receivers:
         return
     package = finished_package(outcome)

@@ -27,7 +27,7 @@ def function_of(package: Mapping[str, Any]) -> Callable[..., Any]:
     func = find_function(package["func"])
     # A task of Django's framework is told of its run, since it may ask for its context.
     bind = getattr(func, "bound_to_package", None)
-    return func if bind is None else bind(package)  # type: ignore[no-any-return]
+    return func if bind is None else bind(package)
 
 
 def _call_of(path: str, found: Any) -> Callable[..., Any]:

@@ -65,6 +65,7 @@ class TaskPackage(TypedDict, total=False):
     chain_goes_on: bool  # ours: the next link runs after a failure too
     gather: tuple[str, int]  # ours: the gathering this is a part of, and its place there
     derived: bool  # ours: it follows from another task, so it may have been sent twice
+    task_backend: str  # ours: the backend of Django's task framework that sent it
     shown_as: str  # ours: the function that results name instead
     iter_count: int  # of a part of django-q2's: how many there are
     iter_cached: bool | int  # of such a part: whether the list of results goes to the cache

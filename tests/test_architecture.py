@@ -37,7 +37,8 @@ FLOORS = (
     ("enqueue", "outbox", "monitor"),
     ("schedule_package", "schedule_rows"),
     ("scheduler", "planning", "composition", "deferred", "testing"),
-    ("cluster", "tasks"),
+    ("cluster", "tasks", "framework"),
+    ("backport",),
     ("management", "admin", "backend"),
 )
 #: Modules that only hand names on, for those who know Django Q's paths. They stand on the roof:

@@ -1,0 +1,197 @@
+"""`Door`: our part of a backend. Producers use it; workers ask it for what they call."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import partial
+from typing import Any, ClassVar
+
+from django.apps import apps
+from django.core import checks
+from django.db import transaction
+from django.utils.module_loading import import_string
+
+from django_q import signals
+from django_q.brokers import broker_path
+from django_q.conf import Conf
+from django_q.enqueue import run_in_place, send
+from django_q.exceptions import ConfigurationError, PackageError
+from django_q.executor import send_signal
+from django_q.framework.calls import TaskCall
+from django_q.framework.family import Family, family
+from django_q.framework.results import (
+    ready_result,
+    result_of_row,
+    result_of_tracked,
+    with_values,
+)
+from django_q.framework.task_class import TASK_OPTIONS, due, options_of, with_fields
+from django_q.models import Task, Tracked
+from django_q.options import take_options
+from django_q.package import TaskPackage, build_package
+from django_q.results.lookup import fetch_cached
+
+#: Keys of a backend's OPTIONS that are no options of tasks.
+_OWN_OPTIONS = ("cluster", "on_commit", "TASKS")
+#: Length of our ids: what has another one is not asked for.
+_ID_LENGTH = 32
+#: The framework's name for "no queue in particular".
+_DEFAULT_QUEUE = "default"
+
+
+class Door:
+    """Sends the framework's tasks to our brokers, and shows our rows as its results.
+
+    Mixed into the framework's `BaseTaskBackend`, which calls `__init__` and gives `alias`,
+    `queues` and `options`.
+    """
+
+    #: Name of the framework's package.
+    framework: ClassVar[str]
+    alias: str
+    queues: set[str]
+    options: dict[str, Any]
+
+    supports_defer = True
+    supports_async_task = True
+    supports_get_result = True
+
+    @property
+    def supports_priority(self) -> bool:
+        """Whether the broker in use has priorities."""
+        try:
+            return bool(import_string(broker_path()).can_prioritise)
+        except (ImportError, ConfigurationError):
+            return True  # the call that needs the broker says what is missing
+
+    @property
+    def family(self) -> Family:
+        """The classes of the framework."""
+        return family(self.framework)
+
+    def validate_task(self, task: Any) -> None:
+        """Raise the framework's InvalidTask for what cannot be sent."""
+        if isinstance(task.run_after, timedelta):
+            task = with_fields(task, run_after=None)
+        super().validate_task(task)  # type: ignore[misc]
+
+    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+        """Send a task; gives its result, whose id is our task's.
+
+        Raises TypeError for arguments that are not JSON, and what `async_task` raises. With
+        `on_commit` it is sent when the transaction commits; with `sync` it is over already.
+        """
+        self.validate_task(task)
+        task = with_fields(task, run_after=due(task.run_after))
+        normal = self.family.base.normalize_json
+        package = build_package(
+            task.module_path, tuple(normal(list(args))), normal(dict(kwargs)), self._options(task)
+        )
+        package["task_backend"] = self.alias
+        result = ready_result(self.family, task, self.alias, package)
+        if self.options.get("on_commit"):
+            transaction.on_commit(partial(self._send, package, result))
+        else:
+            self._send(package, result)
+        return result
+
+    def _options(self, task: Any) -> dict[str, Any]:
+        """Give the options of our task: the backend's, then those by its path, then its own."""
+        options = {name: self.options[name] for name in TASK_OPTIONS if name in self.options}
+        options |= self.options.get("TASKS", {}).get(task.module_path, {})
+        options |= options_of(task)
+        options |= {"cluster": self._queue_of(task.queue_name), "track": True}
+        if task.priority:
+            options["priority"] = task.priority
+        if task.run_after is not None:
+            options["run_at"] = task.run_after
+        return take_options({"q_options": options})
+
+    def _send(self, package: TaskPackage, result: Any) -> None:
+        send_signal(signals.pre_enqueue, task=package)
+        enqueued = self.family.signals.task_enqueued
+        with_values(result, enqueued_at=package["started"])
+        if not Conf.SYNC:
+            send([package])
+            enqueued.send(type(self), task_result=result)
+            return
+        enqueued.send(type(self), task_result=result)
+        try:
+            run_in_place(package)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            if not Task.objects.filter(pk=package["id"]).exists():
+                raise
+        result.refresh()
+
+    def get_result(self, result_id: str) -> Any:
+        """Give a result by the id of our task. Raises TaskResultDoesNotExist.
+
+        That is raised too for a result that was pruned, and for a task of the other door.
+        """
+        if not isinstance(result_id, str) or len(result_id) != _ID_LENGTH:
+            raise self.family.no_result(result_id)
+        tracked = Tracked.objects.filter(pk=result_id).first()
+        # Asked second: a task that ends in between is in one of the two.
+        row = Task.objects.filter(pk=result_id).first()
+        if row is None and tracked is None and Conf.CACHE:
+            row = fetch_cached(result_id)
+        if row is not None:
+            task = self._task_of(row.func, result_id, queue_name=self._name_of(row.cluster))
+            return result_of_row(self.family, task, self.alias, row)
+        if tracked is None:
+            raise self.family.no_result(result_id)
+        values = {"queue_name": self._name_of(tracked.queue), "priority": tracked.priority}
+        task = self._task_of(tracked.func, result_id, run_after=tracked.run_at, **values)
+        return result_of_tracked(self.family, task, self.alias, tracked)
+
+    def _task_of(self, path: str, result_id: str, **values: Any) -> Any:
+        try:
+            task = import_string(path)
+        except ImportError as error:
+            raise self.family.no_result(result_id) from error
+        if not isinstance(task, self.family.base.Task):
+            raise self.family.no_result(result_id)
+        return with_fields(task, backend=self.alias, **values)
+
+    def _queue_of(self, name: str) -> str:
+        """Give our queue for a queue name of the framework."""
+        if name != _DEFAULT_QUEUE:
+            return name
+        if self.options.get("cluster"):
+            return str(self.options["cluster"])
+        return name if name in (Conf.QUEUES or ()) else str(Conf.PREFIX)
+
+    def _name_of(self, queue: str | None) -> str:
+        is_default = queue is None or queue == self._queue_of(_DEFAULT_QUEUE)
+        return _DEFAULT_QUEUE if is_default else str(queue)
+
+    def call_of(self, task: Any) -> TaskCall:
+        """Give what a worker calls for a task."""
+        return TaskCall(task, self, self.family)
+
+    def check(self, **kwargs: Any) -> Iterable[checks.CheckMessage]:
+        """Tell what is wrong with the settings of this backend, as a system check."""
+        where = f'TASKS["{self.alias}"]'
+        if not apps.is_installed("django_q"):
+            hint = 'Add "django_q" to INSTALLED_APPS.'
+            yield checks.Error(f"{where} needs django_q.", hint=hint, id="django_q.E050")
+        for key in sorted(set(self.options) - {*_OWN_OPTIONS, *TASK_OPTIONS}, key=str):
+            yield checks.Error(
+                f'{where}["OPTIONS"] has the unknown key {key!r}.',
+                hint=f"The keys are {', '.join((*_OWN_OPTIONS, *TASK_OPTIONS))}.",
+                id="django_q.E051",
+            )
+        own = {key: value for key, value in self.options.items() if key in TASK_OPTIONS}
+        by_path = self.options.get("TASKS", {})
+        for place, values in {'["OPTIONS"]': own, **by_path}.items():
+            yield from self._check_values(f"{where} ({place})", values)
+
+    def _check_values(self, where: str, values: Any) -> Iterable[checks.CheckMessage]:
+        try:
+            if unknown := set(values) - set(TASK_OPTIONS):
+                raise PackageError(f"There is no option {min(unknown, key=str)!r}.")
+            build_package("module.function", (), {}, values)
+        except (PackageError, TypeError) as error:
+            hint = f"The options are {', '.join(TASK_OPTIONS)}."
+            yield checks.Error(f"{where}: {error}", hint=hint, id="django_q.E052")
