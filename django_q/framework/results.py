@@ -7,15 +7,21 @@ from django.db import router
 from django.utils import timezone
 from picklefield.fields import dbsafe_decode
 
-from django_q.exceptions import TaskFailed, TimeoutException
+from django_q.exceptions import TaskCancelled, TaskFailed, TimeoutException
 from django_q.framework.family import Family
 from django_q.models import Attempt, Task, Tracked
-from django_q.package import FailureCause, Outcome, TaskPackage
+from django_q.package import FailureCause, Outcome, TaskPackage, function_path
 from django_q.results.base import worker_name
+
+#: Cause of a failure -> what stands for it where nothing was raised; else TaskFailed.
+_STANDS_FOR: dict[str, type[BaseException]] = {
+    FailureCause.TIMEOUT: TimeoutException,
+    FailureCause.CANCELLED: TaskCancelled,
+}
 
 
 def attempts_of(task_id: str) -> list[Attempt]:
-    """Give the failed runs of a task that are on record, first one first."""
+    """Give the runs of a task that failed and were not its last, first one first."""
     alias = router.db_for_read(Attempt)
     return list(Attempt.objects.using(alias).filter(task=task_id).order_by("number"))
 
@@ -68,20 +74,17 @@ def ended_result(family: Family, task: Any, alias: str, outcome: Outcome) -> Any
     if outcome.success:
         changes["_return_value"] = outcome.result
     else:
-        path = error_path(outcome)
-        changes["errors"] = [*result.errors, _error(family, path, outcome.result)]
+        changes["errors"] = [*result.errors, _error(family, _path_of(outcome), outcome.result)]
     return with_values(result, **changes)
 
 
 def result_of_row(family: Family, task: Any, alias: str, row: Task) -> Any:
     """Give the result of a task that has ended."""
-    attempts = attempts_of(row.id)
-    # The last run of a failure may be among them.
-    earlier = [attempt for attempt in attempts if attempt.stopped < row.stopped]
+    earlier = attempts_of(row.id) if row.attempt_count > 1 else []
     statuses = family.base.TaskResultStatus
-    errors = _errors(family, attempts)
-    if not row.success and len(earlier) == len(attempts):
-        errors.append(_error(family, _path_of_cause(row.cause), row.result))
+    errors = _errors(family, earlier)
+    if not row.success:
+        errors.append(_error(family, row.error or _path_of_cause(row.cause), row.result))
     result = family.base.TaskResult(
         task=task,
         id=row.id,
@@ -130,20 +133,15 @@ def with_values(result: Any, **values: Any) -> Any:
     return result
 
 
-def error_path(outcome: Outcome) -> str:
+def _path_of(outcome: Outcome) -> str:
     """Give the dotted path of what a failed run raised, or of what stands for it."""
     if outcome.error is None:
         return _path_of_cause(outcome.cause)
-    return class_path(type(outcome.error))
-
-
-def class_path(kind: type[BaseException]) -> str:
-    """Give the dotted path of a class, as the framework writes it."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    return function_path(type(outcome.error))
 
 
 def _path_of_cause(cause: str | None) -> str:
-    return class_path(TimeoutException if cause == FailureCause.TIMEOUT else TaskFailed)
+    return function_path(_STANDS_FOR.get(cause or "", TaskFailed))
 
 
 def _errors(family: Family, attempts: Sequence[Attempt]) -> list[Any]:

@@ -49,12 +49,11 @@ class TaskPart:
 
 def task_class(base: Any, module: str) -> Any:
     """Make the task class over the framework's `Task`; it pickles by its place in `module`."""
-    return dataclasses.make_dataclass(
+    made = dataclasses.make_dataclass(
         "DjangoQTask",
         [(name, Any, dataclasses.field(default=None)) for name in TASK_OPTIONS],
         bases=(TaskPart, base),
         namespace={
-            "__module__": module,
             "__doc__": "A task of Django's framework, with the options of a task of ours.",
             "__post_init__": _check_made,
         },
@@ -63,6 +62,8 @@ def task_class(base: Any, module: str) -> Any:
         slots=True,
         kw_only=True,
     )
+    made.__module__ = module
+    return made
 
 
 def _check_made(task: Any) -> None:

@@ -154,6 +154,24 @@ class Migration(migrations.Migration):
                 verbose_name="Priority",
             ),
         ),
+        migrations.RemoveIndex(model_name="ormq", name="django_q_ormq_claim"),
+        migrations.AddIndex(
+            model_name="ormq",
+            index=models.Index(
+                fields=["key", "priority", "lock", "id"], name="django_q_ormq_claim"
+            ),
+        ),
+        migrations.AddField(
+            model_name="task",
+            name="error",
+            field=models.CharField(
+                editable=False,
+                help_text="What it raised.",
+                max_length=256,
+                null=True,
+                verbose_name="Error",
+            ),
+        ),
         migrations.AddField(
             model_name="task",
             name="cause",
@@ -187,6 +205,7 @@ class Migration(migrations.Migration):
                 ("worker", models.CharField(max_length=100, null=True, verbose_name="Worker")),
                 ("error", models.CharField(max_length=256, verbose_name="Error")),
                 ("traceback", models.TextField(verbose_name="Traceback")),
+                ("again_at", models.DateTimeField(verbose_name="Next attempt at")),
             ],
             options={
                 "verbose_name": "Failed attempt",

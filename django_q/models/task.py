@@ -84,6 +84,10 @@ class Task(models.Model):
     cause = models.CharField(
         _("Cause"), max_length=10, null=True, editable=False, help_text=_("Why it failed.")
     )
+    #: Null where it raised nothing: its worker died, or it was not run any more.
+    error = models.CharField(
+        _("Error"), max_length=256, null=True, editable=False, help_text=_("What it raised.")
+    )
 
     class Meta:
         app_label = "django_q"

@@ -38,6 +38,8 @@ class Row(NamedTuple):
     worker: str | None = None
     #: Why it failed, one of `FailureCause`; None for a success.
     cause: str | None = None
+    #: Dotted path of the exception's class, if it raised one.
+    error: str | None = None
 
 
 class ResultStore:
@@ -74,10 +76,11 @@ def encode_row(outcome: Outcome) -> Row:
         started=outcome.started,
         stopped=outcome.stopped,
         success=outcome.success,
-        attempt_count=1,
+        attempt_count=package.get("attempt", 1),
         enqueued=package["started"],
         worker=worker_name(),
         cause=outcome.cause,
+        error=None if outcome.error is None else function_path(type(outcome.error)),
     )
 
 

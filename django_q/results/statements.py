@@ -141,6 +141,7 @@ class RowWriter:
             adapt(storable(row.enqueued)),
             row.worker,
             row.cause,
+            row.error,
         )
 
     def _check_sizes(self, rows: Sequence[Row]) -> None:
