@@ -29,17 +29,18 @@ FLOORS = (
     ("signing", "checks", "reporters", "limit_options"),
     ("options",),
     ("package", "apps", "schedule_arguments"),
+    ("run",),
     ("current", "retries"),
     ("models", "executor"),
-    ("brokers", "results", "migrations", "followers", "punctuality"),
-    ("iterations", "dispatch", "uniqueness"),
+    ("brokers", "results", "migrations", "followers", "punctuality", "coroutines"),
+    ("iterations", "dispatch", "uniqueness", "following"),
     ("recorder", "status"),
     ("enqueue", "outbox", "monitor"),
     ("schedule_package", "schedule_rows"),
     ("scheduler", "planning", "composition", "deferred", "testing"),
     ("cluster", "tasks", "framework"),
     ("backport",),
-    ("management", "admin", "backend"),
+    ("management", "admin", "pytest_plugin", "backend"),
 )
 #: Modules that only hand names on, for those who know Django Q's paths. They stand on the roof:
 #: nobody inside imports them.

@@ -21,6 +21,7 @@ from django_q.conf import Conf
 from django_q.exceptions import BrokerError, BrokerUnavailable
 from django_q.testing.broker_ground import BrokerGround
 from django_q.testing.broker_leases import LeaseTests
+from django_q.testing.broker_priorities import PriorityTests
 
 #: Seconds a ping may take, by the contract.
 PING_LIMIT = 2.0
@@ -279,5 +280,5 @@ class QueueTests(BrokerGround):
         return run
 
 
-class BrokerSuite(QueueTests, LeaseTests):
+class BrokerSuite(QueueTests, LeaseTests, PriorityTests):
     """All tests of a broker. A subclass writes `make_broker`; see `BrokerGround` for the rest."""

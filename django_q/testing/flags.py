@@ -12,6 +12,7 @@ FLAGS: Mapping[str, str] = {
     "release_counts": "Counts what is given back as delivered",
     "portable_receipts": "Receipts hold in other processes",
     "can_delay": "Holds packages back",
+    "can_prioritise": "Lends higher priorities first",
     "can_delete": "Deletes a waiting package",
     "is_shared": "Seen by other processes",
     "is_metered": "Every call is a paid request",
@@ -25,7 +26,14 @@ def flags_table(brokers: Mapping[str, type[Broker]]) -> list[list[str]]:
         words = ["yes" if getattr(broker, flag) else "no" for broker in brokers.values()]
         rows.append([meaning, *words])
     most = [str(broker.max_lease or "any") for broker in brokers.values()]
-    return [*rows, ["Packages in one fetch", *most]]
+    longest = [_longest(broker) for broker in brokers.values()]
+    return [*rows, ["Holds back for at most", *longest], ["Packages in one fetch", *most]]
+
+
+def _longest(broker: type[Broker]) -> str:
+    if not broker.can_delay:
+        return "-"
+    return "any" if broker.max_delay is None else f"{broker.max_delay:g} s"
 
 
 def as_text(rows: Iterable[list[str]]) -> str:
