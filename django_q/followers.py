@@ -14,6 +14,7 @@ from django_q.package import (
     TaskPackage,
     build_package,
     derived_id,
+    open_package,
     seal_package,
 )
 
@@ -26,6 +27,22 @@ def follower_of(package: TaskPackage, queue: str, delay: float = 0.0) -> Followe
     bare: Any = {key: value for key, value in package.items() if key != "ack_id"}
     priority = int(bare.get("priority") or 0)
     return Follower(queue, seal_package(bare, queue), delay, priority, bare["id"])
+
+
+def next_attempt(outcome: Outcome, payload: str) -> Follower:
+    """Give the next run of a failed task, sealed: as the package came, its attempt counted up.
+
+    It is opened once more, since the task may have changed its arguments.
+    """
+    queue = outcome.package["cluster"]
+    package = open_package(payload, queue)
+    package |= {"attempt": package.get("attempt", 1) + 1, "derived": True}
+    return follower_of(package, queue, outcome.again_in or 0.0)
+
+
+def needs_result(package: TaskPackage) -> bool:
+    """Tell whether what follows a task is called with its result."""
+    return False
 
 
 def followers(outcome: Outcome) -> tuple[Follower, ...]:

@@ -45,6 +45,18 @@ def comes_back(package: Mapping[str, Any]) -> bool:
     return Conf.is_set("ack_failures") and not package.get("ack_failure", Conf.ACK_FAILURES)
 
 
+def is_over(package: Mapping[str, Any], error: BaseException, deliveries: int) -> bool:
+    """Tell whether a failure that is not retried ends the package.
+
+    It does, unless the project set `ack_failures` to False itself: then it comes back after
+    `retry`, up to `max_attempts` runs, as in Django Q. But not where the task said itself how often
+    it may be run.
+    """
+    if not comes_back(package) or package.get("max_attempts") or isinstance(error, Retry):
+        return True
+    return bool(0 < Conf.MAX_ATTEMPTS <= deliveries)
+
+
 def is_retriable(package: Mapping[str, Any], error: BaseException) -> bool:
     """Tell whether a task may be tried again after this error: see `retry_on`, `give_up_on`.
 
@@ -100,9 +112,7 @@ def _chance(package: Mapping[str, Any]) -> float:
 def _seconds(delay: Any) -> float:
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
     if not seconds >= 0:  # not true of NaN either
-        raise ValueError(
-            f"The delay before the next attempt is {delay!r}: give seconds."
-        )
+        raise ValueError(f"The delay before the next attempt is {delay!r}: give seconds.")
     return seconds
 
 

@@ -4,12 +4,15 @@ from django_q.brokers import get_broker
 from django_q.brokers.base import Broker
 from django_q.composition import Chain, Iter, async_chain, async_iter
 from django_q.conf import Conf
+from django_q.current import current_task
 from django_q.deferred import AsyncTask
 from django_q.enqueue import async_task, async_tasks
+from django_q.exceptions import Retry
 from django_q.humanhash import uuid
 from django_q.models import Schedule, Task
 from django_q.planning import schedule
 from django_q.results.lookup import (
+    attempts,
     count_group,
     count_group_cached,
     delete_cached,
@@ -33,6 +36,7 @@ __all__ = [
     "Chain",
     "Conf",
     "Iter",
+    "Retry",
     "Schedule",
     "SignedPackage",
     "Task",
@@ -40,8 +44,10 @@ __all__ = [
     "async_iter",
     "async_task",
     "async_tasks",
+    "attempts",
     "count_group",
     "count_group_cached",
+    "current_task",
     "delete_cached",
     "delete_group",
     "delete_group_cached",

@@ -63,9 +63,9 @@ class Tracked(models.Model):
 
 
 class Attempt(models.Model):
-    """A run that failed and is, or may be, followed by another one.
+    """A run that failed and is followed by another one.
 
-    Written in the transaction of the outcome, for tasks that may be run more than once.
+    Written in the transaction of the outcome. The last run of a task has its row in Task.
     """
 
     id = models.BigAutoField(primary_key=True, verbose_name="ID")
@@ -78,6 +78,8 @@ class Attempt(models.Model):
     #: Dotted path of the exception's class.
     error = models.CharField(_("Error"), max_length=256)
     traceback = models.TextField(_("Traceback"))
+    #: When the next run is due.
+    again_at = models.DateTimeField(_("Next attempt at"))
 
     class Meta:
         app_label = "django_q"

@@ -26,6 +26,7 @@ from django.db import (
 from django_q.conf import logger
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Task
+from django_q.results.attempts import Ending, ending
 from django_q.results.base import ResultStore, Row, encode_value
 from django_q.results.statements import RowWriter, storable
 from django_q.results.trouble import cause
@@ -67,9 +68,9 @@ class DatabaseStore(ResultStore):
         except _BatchRefused:
             return self._patiently(lambda: self._save_row_by_row(rows, within))
 
-    def recorded(self, ids: Sequence[str]) -> dict[str, bool]:
-        """Tell of each of these tasks that has a row whether it succeeded."""
-        return self._patiently(lambda: dict(self._look(ids, "id", "success")))
+    def ending(self, task_id: str, number: int) -> Ending | None:
+        """Tell how this run of a task ended, if that is recorded. Raises ResultsUnavailable."""
+        return self._patiently(lambda: ending(self.alias, task_id, number))
 
     def attempts(self, task_id: str) -> int:
         """Tell how many runs of a task were recorded. Raises ResultsUnavailable."""

@@ -13,10 +13,12 @@ from django.db.models import QuerySet
 
 from django_q.conf import Conf
 from django_q.exceptions import TaskFailed, TaskNotDone
-from django_q.models import Task
+from django_q.models import Attempt, Task
+from django_q.results.attempts import of_task
 from django_q.results.cache import CacheStore
 
 __all__ = [
+    "attempts",
     "count_group",
     "count_group_cached",
     "delete_cached",
@@ -80,6 +82,14 @@ def fetch(task_id: str, wait: float = 0, cached: bool | float | None = None) -> 
     if _is_cached(cached):
         return fetch_cached(task_id, wait)
     return _wait_for(_Search(task_id, Task.objects.all()), wait)
+
+
+def attempts(task_id: str) -> list[Attempt]:
+    """Give the failed runs of a task that were followed by another, the first one first.
+
+    By id only; the last run is in `fetch`. They are kept for two weeks, as long as the task is.
+    """
+    return of_task(task_id)
 
 
 def result_cached(task_id: str, wait: float = 0, broker: Any = None) -> Any:

@@ -12,6 +12,7 @@ from django.db import OperationalError, ProgrammingError, connections, transacti
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Task
 from django_q.results import database as database_module
+from django_q.results.attempts import Ending
 from django_q.results.base import Row
 from django_q.results.database import DatabaseStore
 from django_q.results.statements import RowWriter
@@ -119,7 +120,7 @@ def test_looking_up_survives_a_cut_too(store: DatabaseStore) -> None:
     store.save([row])
     cut(store.alias)
 
-    assert store.recorded([row.id]) == {row.id: True}
+    assert store.ending(row.id, 1) == Ending(True)
 
 
 @everywhere

@@ -228,15 +228,15 @@ def test_a_lease_that_is_ours_is_started(desk: Desk) -> None:
 def test_a_package_with_a_past_waits_until_the_books_answer(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorded, tries = DatabaseStore.recorded, []
+    ending, tries = DatabaseStore.ending, []
 
-    def flaky(self: DatabaseStore, ids: Any) -> dict[str, bool]:
-        tries.append(ids)
+    def flaky(self: DatabaseStore, task_id: str, number: int) -> Any:
+        tries.append(task_id)
         if len(tries) < 3:
             raise ResultsUnavailable("The database is away.")
-        return recorded(self, ids)
+        return ending(self, task_id, number)
 
-    monkeypatch.setattr(DatabaseStore, "recorded", flaky)
+    monkeypatch.setattr(DatabaseStore, "ending", flaky)
     deliver(desk, note)
 
     desk.work()
