@@ -22,6 +22,8 @@ class Lease(tuple[str | None, str]):
     recall: int = 0
     #: Seconds for which it is held back when it is given back.
     pause: float = 0.0
+    #: Which of its worker's places it has taken.
+    place: int = 0
 
     def __new__(cls, receipt: str | None, payload: str, id: str = "", deliveries: int = 1) -> Self:
         """Make the pair `(receipt, payload)` with what the broker knows beside it."""

@@ -18,6 +18,7 @@ from django_q import humanhash
 from django_q.brokers import Broker, broker_path, get_broker
 from django_q.cluster.child import run_beside, set_title
 from django_q.cluster.offspring import Plan
+from django_q.cluster.room import count_places
 from django_q.cluster.supervisor import Supervisor
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, BrokerUnavailable, ConfigurationError
@@ -64,6 +65,7 @@ class Cluster:
             workers or Conf.WORKERS,
             Conf.SHUTDOWN_TIMEOUT,
             run_once,
+            count_places(),
         )
         logger.info("Q Cluster %s [%s] starting: %d workers on %s",
                     self.name, self.broker.list_key, plan.workers, broker_path())  # fmt: skip

@@ -9,6 +9,7 @@ from django_q.brokers import get_broker
 from django_q.cluster.affinity import bind_to_processors
 from django_q.cluster.child import Boot, set_title
 from django_q.cluster.clerk import Clerk
+from django_q.cluster.concurrent import ConcurrentWorker
 from django_q.cluster.console import configure_logging
 from django_q.cluster.housekeeper import Housekeeper
 from django_q.cluster.settlement import Settlement
@@ -32,7 +33,8 @@ def _make_worker(boot: Boot) -> Callable[[], None]:
     slot = boot.board.slot(boot.slot)
     broker, stores = get_broker(boot.queue), make_stores()
     clerk = Clerk(broker, Settlement(broker, stores), boot.board, slot, boot.life)
-    return Worker(boot.name, broker.list_key, slot, clerk, stores).run
+    kind = Worker if boot.board.places == 1 else ConcurrentWorker
+    return kind(boot.name, broker.list_key, slot, clerk, stores).run
 
 
 def _make_housekeeper(boot: Boot) -> Callable[[], None]:

@@ -14,10 +14,11 @@ _LARGEST = 200
 class Room:
     """Grows and shrinks with the time a batch takes. Used by the clerk."""
 
-    def __init__(self, broker: Broker) -> None:
-        # Without renewal, what waits in an inbox would lapse there: one at a time.
+    def __init__(self, broker: Broker, places: int = 1) -> None:
+        # Without renewal, what waits in an inbox would lapse there: one for each free place.
         self._is_single = not (broker.has_receipts and broker.can_renew)
-        self._size = 1
+        self._places = places
+        self._size = places
         self._asked = 0
         self._leased_at = 0.0
 
@@ -26,19 +27,24 @@ class Room:
         """So few left in the inbox call for the next batch."""
         return self._size // 2
 
-    def wanted(self, waiting: int, held: int, busy_for: float) -> int:
-        """Tell how many to lease now. `busy_for`: seconds the running task has taken so far."""
+    def wanted(self, waiting: int, held: int, busy_for: float, free: int = 1) -> int:
+        """Tell how many to lease now.
+
+        `busy_for`: seconds for which no other task could begin; 0 when one can, in one of the
+        `free` places.
+        """
         if busy_for > _QUICK:
-            self._size = 1
-        # With room for one the pace is not known, or slow: another worker may begin at once.
-        if busy_for and (self._is_single or self._size == 1 or busy_for > _QUICK):
+            self._size = self._places
+        # With room for one each the pace is not known, or slow: another worker may begin at once.
+        is_wary = self._is_single or self._size == self._places
+        if busy_for and (is_wary or busy_for > _QUICK):
             return 0
         if waiting > self.low_water:
             return 0
         self._grow()
-        wanted = self._size - waiting
+        wanted = (free if self._size == self._places else self._size) - waiting
         if Conf.is_set("queue_limit"):
-            wanted = min(wanted, Conf.QUEUE_LIMIT - held)
+            wanted = min(wanted, max(Conf.QUEUE_LIMIT, self._places) - held)
         if Conf.is_set("bulk"):
             wanted = min(wanted, Conf.BULK)
         return max(0, wanted)
@@ -52,5 +58,12 @@ class Room:
         if not self._asked or self._is_single:
             return
         took = time.monotonic() - self._leased_at
-        self._size = min(_LARGEST, self._size * 2) if took < _QUICK else max(1, self._size // 2)
+        larger = min(max(_LARGEST, self._places), 2 * self._size)
+        self._size = larger if took < _QUICK else max(self._places, self._size // 2)
         self._asked = 0
+
+
+def count_places() -> int:
+    """Tell how many packages a worker may be at: one, but for threads and a loop."""
+    more = [count for count in (Conf.THREADS, Conf.ASYNC_CONCURRENCY) if count > 1]
+    return sum(more) or 1
