@@ -30,7 +30,7 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
     element that failed stands in its place as a `FailedResult`. Keywords are as in `async_task`;
     a hook is called with the task that collects.
     """
-    options = take_options(kwargs)
+    options = take_options(kwargs, func)
     broker: Broker | None = options.pop("broker", None)
     whole = {key: options.pop(key) for key in _OF_THE_WHOLE if key in options}
     queue = options.get("cluster") or (broker.list_key if broker else Conf.CLUSTER_NAME)
@@ -51,8 +51,9 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
         return iter_id
     # The parts may all have ended before their number was known.
     for ready in gatherings.complete([iter_id]):
-        send([package], broker)
-        gatherings.mark_sent([ready.id])
+        with gatherings.claimed(ready.id) as is_ours:
+            if is_ours:
+                send([package], broker)
     return iter_id
 
 

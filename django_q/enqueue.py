@@ -5,13 +5,19 @@ Also the same walk in place (`sync=True`): built, sealed, opened, executed and r
 
 import itertools
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
+
+from django.utils import timezone
 
 from django_q import signals, uniqueness
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf, logger
+from django_q.dispatch import dispatch, make_ready
 from django_q.executor import announce_executed, execute, send_signal
+from django_q.following import followed
 from django_q.options import take_options
+from django_q.order_options import settle_order
 from django_q.package import TaskPackage, build_package, open_package, seal_package
 from django_q.recorder import announce, make_stores, prepare, record
 from django_q.soft_limit import NoLimit
@@ -31,7 +37,13 @@ def async_task(func: Any, *args: Any, **kwargs: Any) -> str:
     Raises PackageError when the task cannot be packed, BrokerUnavailable when the broker cannot
     be reached, PayloadTooLarge when it does not take that much, DuplicateTask where it is asked to.
     """
-    options = take_options(kwargs)
+    return enqueue_call(func, args, kwargs, take_options(kwargs, func))
+
+
+def enqueue_call(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: dict[str, Any]
+) -> str:
+    """Hand a task to the cluster as `async_task` does; all keywords are the function's."""
     broker = options.pop("broker", None)
     return _hand_over([_pack(func, args, kwargs, options)], broker)[0]
 
@@ -44,7 +56,7 @@ def async_tasks(func: Any, args_iter: Iterable[Any], **options: Any) -> list[str
     iterable may be longer than memory: it is read some hundred at a time.
     """
     kwargs = options
-    options = take_options(kwargs)
+    options = settle_order(take_options(kwargs, func))
     broker, gathering = options.pop("broker", None), options.pop("gather", None)
     ids: list[str] = []
     for chunk in _chunks(args_iter):
@@ -80,17 +92,16 @@ def _hand_over(packages: list[TaskPackage], broker: Broker | None) -> list[str]:
 
 
 def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:
-    """Seal packages and give them to their broker, in one call for each queue."""
-    by_queue: dict[str | None, list[TaskPackage]] = {}
+    """Seal packages and give them to their broker, in one call for each queue and time."""
+    groups: dict[tuple[str | None, datetime | None], list[TaskPackage]] = {}
     for package in packages:
-        by_queue.setdefault(package.get("cluster"), []).append(package)
-    for queue, members in by_queue.items():
+        groups.setdefault((package.get("cluster"), package.get("run_at")), []).append(package)
+    now = timezone.now()
+    for (queue, run_at), members in groups.items():
         target = broker or shared_broker(queue)
-        sealed = [seal_package(package, target.list_key) for package in members]
-        if len(sealed) == 1:
-            target.enqueue(sealed[0])
-        else:
-            target.enqueue_many(sealed)
+        ready = [make_ready(target, package, now) for package in members]
+        with followed(members, target.list_key, run_at if ready[0].delay else None):
+            dispatch(target, ready)
         for package in members:
             logger.debug("Enqueued %s [%s] on %s", package["name"], package["id"], target.list_key)
 
@@ -108,10 +119,10 @@ def run_in_place(package: TaskPackage) -> None:
     outcome, prepared = prepare(outcome)
     record([prepared], make_stores())
     announce(outcome, prepared, no_limit)
-    if outcome.error is not None and not package.get("chain_goes_on"):
-        raise outcome.error
     for follower in prepared.followers:
         run_in_place(open_package(follower.payload, follower.queue))
+    if outcome.error is not None and not package.get("chain_goes_on"):
+        raise outcome.error
 
 
 def _pack(

@@ -1,14 +1,23 @@
-"""What comes after a task: the next link of its chain. Runs where the outcome was made.
+"""What comes after a run: the next attempt, the next link of a chain, and what was asked for.
 
-A follower's id is derived from its parent's, so that one that was sent twice is the same task.
+Runs where the outcome was made. A follower's id is derived from its parent's, so that one that was
+sent twice is the same task.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from django.utils import timezone
 
 from django_q import signals
 from django_q.conf import Conf, logger
+from django_q.exceptions import PackageError
 from django_q.executor import send_signal
+from django_q.options import CALLBACKS
+from django_q.order_options import time_left
 from django_q.package import (
+    FailedResult,
+    FailureCause,
     Follower,
     Outcome,
     TaskPackage,
@@ -19,7 +28,55 @@ from django_q.package import (
 )
 
 #: Options of a link that the next one has too.
-_INHERITED = ("group", "cached", "cluster", "sync", "save", "chain_goes_on")
+_INHERITED = ("group", "cached", "cluster", "sync", "save", "chain_goes_on", "pass_result")
+#: Options of a task that what is called after it has too.
+_OF_CALLBACKS = ("cluster", "sync")
+#: Keys of packages that are followed by something.
+_FOLLOWED = frozenset(("chain", *CALLBACKS))
+#: Keys of packages whose followers are called with the result.
+_RESULT_NEEDED = frozenset(("pass_result", *CALLBACKS))
+
+
+def what_follows(outcome: Outcome, payload: str = "") -> tuple[Follower, ...]:
+    """Give the packages that follow an outcome, sealed. Runs user code, and raises nothing.
+
+    `payload`: the task's own, for its next attempt. What cannot be packed is logged.
+    """
+    package = outcome.package
+    if outcome.again_in is None and _FOLLOWED.isdisjoint(package):
+        return ()
+    found = []
+    for what, make in _makers(outcome, payload):
+        try:
+            found.append(make())
+        except BaseException:  # a link that no producer checked, or whose pickling runs any code
+            text = "%s of %s [%s] cannot be packed, so it does not run"
+            logger.exception(text, what, package["name"], package["id"])
+    return tuple(found)
+
+
+def needs_result(package: TaskPackage) -> bool:
+    """Tell whether what follows a task is called with its result."""
+    return not _RESULT_NEEDED.isdisjoint(package)
+
+
+def _makers(outcome: Outcome, payload: str) -> Iterator[tuple[str, Callable[[], Follower]]]:
+    """Give what makes each follower, with words for it."""
+    package = outcome.package
+    if outcome.again_in is not None:
+        yield "The next attempt", lambda: next_attempt(outcome, payload)
+        return
+    if package.get("chain"):
+        if outcome.success or package.get("chain_goes_on"):
+            yield "The next link", lambda: _sealed(next_link(outcome))
+        else:
+            logger.warning(
+                "The chain %s ends after the failure of %s [%s]: %d links do not run",
+                package.get("group"), package["name"], package["id"], len(package["chain"]),
+            )  # fmt: skip
+    role = _role(outcome)
+    if package.get(role) is not None:
+        yield role, lambda: _sealed(callback(outcome, role))
 
 
 def follower_of(package: TaskPackage, queue: str, delay: float = 0.0) -> Follower:
@@ -27,6 +84,11 @@ def follower_of(package: TaskPackage, queue: str, delay: float = 0.0) -> Followe
     bare: Any = {key: value for key, value in package.items() if key != "ack_id"}
     priority = int(bare.get("priority") or 0)
     return Follower(queue, seal_package(bare, queue), delay, priority, bare["id"])
+
+
+def _sealed(package: TaskPackage) -> Follower:
+    queue = package.get("cluster") or Conf.CLUSTER_NAME
+    return follower_of(package, queue, time_left(package, timezone.now()))
 
 
 def next_attempt(outcome: Outcome, payload: str) -> Follower:
@@ -40,47 +102,61 @@ def next_attempt(outcome: Outcome, payload: str) -> Follower:
     return follower_of(package, queue, outcome.again_in or 0.0)
 
 
-def needs_result(package: TaskPackage) -> bool:
-    """Tell whether what follows a task is called with its result."""
-    return False
-
-
-def followers(outcome: Outcome) -> tuple[Follower, ...]:
-    """Give the packages that follow an outcome, sealed."""
-    package = next_link(outcome)
-    if package is None:
-        return ()
-    queue = package.get("cluster") or Conf.CLUSTER_NAME
-    return (Follower(queue, seal_package(package, queue), task_id=package["id"]),)
-
-
-def next_link(outcome: Outcome) -> TaskPackage | None:
-    """Give the next link of an outcome's chain; None at its end, and where a failure ends it."""
+def next_link(outcome: Outcome) -> TaskPackage:
+    """Make the package of the next link of an outcome's chain."""
     package = outcome.package
-    chain = package.get("chain")
-    if not chain:
-        return None
-    if not outcome.success and not package.get("chain_goes_on"):
-        logger.warning(
-            "The chain %s ends after the failure of %s [%s]: %d links do not run",
-            package.get("group"), package["name"], package["id"], len(chain),
-        )  # fmt: skip
-        return None
-    return first_link(chain, package, derived_id(package["id"], "chain"))
+    given: tuple[Any, ...] = ()
+    if package.get("pass_result"):
+        given = (outcome.result if outcome.success else FailedResult(outcome.result),)
+    return first_link(package["chain"], package, derived_id(package["id"], "chain"), given)
 
 
-def first_link(chain: list[Any], options: Any, task_id: str | None = None) -> TaskPackage:
-    """Make the package of a chain's first element, with the rest of the chain in it.
-
-    An element is a function, or a tuple of function, arguments and keywords.
-    """
-    func, args, kwargs = link_parts(chain[0])
-    kwargs = dict(kwargs)
+def first_link(
+    chain: list[Any], options: Any, task_id: str | None = None, given: tuple[Any, ...] = ()
+) -> TaskPackage:
+    """Make the package of a chain's first element, with the rest of the chain in it."""
     inherited = {key: options[key] for key in _INHERITED if options.get(key) is not None}
-    inner = kwargs.pop("q_options", None) or {}
     if Conf.LEGACY == "write":  # a cluster of django-q2 asks each link for them
         inherited = {"cached": False, "sync": False} | inherited
-    package = build_package(func, args, kwargs, inherited | inner | {"chain": list(chain[1:])})
+    return element_package(chain[0], inherited, {"chain": list(chain[1:])}, task_id, given)
+
+
+def callback(outcome: Outcome, role: str) -> TaskPackage:
+    """Make the package of what is called with the result, or the error, of a task."""
+    package: Any = outcome.package
+    options = {key: package[key] for key in _OF_CALLBACKS if package.get(key) is not None}
+    task_id = derived_id(package["id"], role)
+    return element_package(package[role], options, {}, task_id, (outcome.result,))
+
+
+def _role(outcome: Outcome) -> str:
+    if outcome.success:
+        return "on_success"
+    is_late = outcome.cause == FailureCause.TIMEOUT and outcome.package.get("on_timeout")
+    return "on_timeout" if is_late else "on_failure"
+
+
+def element_package(
+    element: Any,
+    options: dict[str, Any],
+    fixed: dict[str, Any],
+    task_id: str | None = None,
+    given: tuple[Any, ...] = (),
+) -> TaskPackage:
+    """Make the package of one task among several.
+
+    An element is a function, or a tuple of function, arguments and keywords; its own `q_options`,
+    and what its decorator says, win over `options`, `fixed` over all. `given` come first among its arguments. With a `task_id`
+    it follows from another task.
+    """
+    func, args, kwargs = link_parts(element)
+    own = {**(getattr(func, "task_options", None) or {}), **(kwargs.pop("q_options", None) or {})}
+    package = build_package(func, (*given, *args), kwargs, options | own | fixed)
+    if package.get("unique"):
+        raise PackageError(
+            f"unique is {package['unique']!r:.100}, but a task that belongs to a chain or a group, "
+            "or follows another one, has to run: leave it out."
+        )
     if task_id is not None:
         package["id"] = task_id
         package["derived"] = True

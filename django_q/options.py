@@ -9,8 +9,11 @@ from typing import Any
 from django_q.conf import Conf, logger
 from django_q.exceptions import PackageError
 from django_q.limit_options import LIMIT_OPTIONS, check_limits
+from django_q.order_options import ORDER_OPTIONS
 from django_q.policy import RETRY_OPTIONS, check_policy
 
+#: Options that name what is called once a task has ended, with its result or its error.
+CALLBACKS = ("on_success", "on_failure", "on_timeout")
 #: Keywords of `async_task` that are options of the task; all others go to the function.
 OPTIONS = (
     "hook",
@@ -27,17 +30,25 @@ OPTIONS = (
     "timeout",
     "cluster",
     "task_name",
+    "track",
+    *CALLBACKS,
     *RETRY_OPTIONS,
+    *ORDER_OPTIONS,
     *LIMIT_OPTIONS,
 )
+#: Options that the settings of the project that sends decide where the task does not say.
+_SENT_ALONG = (("cached", "CACHED"), ("ack_failure", "ACK_FAILURES"), ("track", "TRACK"))
 #: Longest name, group and cluster: the width of their columns.
 _LONGEST_LABEL = 100
 #: Longest time limit, some thirty years: the system's timers do not take much more.
 LONGEST_TIME = 1e9
 
 
-def take_options(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Move the task's options out of the keywords; those in `q_options` win."""
+def take_options(kwargs: dict[str, Any], func: Any = None) -> dict[str, Any]:
+    """Move the task's options out of the keywords; those in `q_options` win.
+
+    Where both are silent, what the decorator `task` says of the function counts.
+    """
     inner = kwargs.pop("q_options", None) or {}
     if not isinstance(inner, Mapping):
         raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
@@ -53,8 +64,14 @@ def take_options(kwargs: dict[str, Any]) -> dict[str, Any]:
         del inner[key]
     options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs}
     options |= inner
+    defaults = getattr(func, "task_options", None)
+    if defaults:
+        # Two ways to say one thing: the call's word counts.
+        is_timed = "delay" in options or "run_at" in options
+        left_out = ("delay", "run_at") if is_timed else ()
+        options = {k: v for k, v in defaults.items() if k not in left_out} | options
     # A worker of another project's settings shall do as this one says.
-    for key, attribute in (("cached", "CACHED"), ("ack_failure", "ACK_FAILURES")):
+    for key, attribute in _SENT_ALONG:
         if key not in options and getattr(Conf, attribute):
             options[key] = getattr(Conf, attribute)
     return {key: value for key, value in options.items() if value is not None or key == "timeout"}
@@ -66,6 +83,8 @@ def check_options(package: Mapping[str, Any]) -> None:
         _check_label(key, package.get(key))
     for key in ("timeout", "cached"):
         _check_number(key, package.get(key))
+    if not isinstance(package.get("track", False), bool):
+        raise PackageError(f"track is {package['track']!r:.100}: give True or False.")
     check_policy(package)
     check_limits(package)
 

@@ -15,7 +15,8 @@ from django.utils import timezone
 from django_q import humanhash, signing
 from django_q.conf import Conf
 from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
-from django_q.options import check_options
+from django_q.options import CALLBACKS, check_options
+from django_q.order_options import settle_order
 
 #: Longest dotted path of a function or hook: the width of their columns.
 _LONGEST_PATH = 256
@@ -45,8 +46,11 @@ class TaskPackage(TypedDict, total=False):
     sync: bool
     ack_failure: bool
     timeout: float | None
+    track: bool  # ours: it has a row in Tracked from when it is sent
     cluster: str
     chain: list[Any]
+    run_at: datetime  # ours: not before
+    priority: int  # ours: higher ones first, -100 to 100
     unique: str | bool  # ours, with the six below: see limit_options
     unique_until: str | float
     unique_else: str
@@ -63,6 +67,11 @@ class TaskPackage(TypedDict, total=False):
     retry_on: Any
     give_up_on: Any
     chain_goes_on: bool  # ours: the next link runs after a failure too
+    pass_result: bool  # ours: the next link is called with the result of this one
+    on_success: Any  # ours, with the two below: what is called once the task has ended
+    on_failure: Any
+    on_timeout: Any
+    has_row: bool  # ours: a part of a gathering whose result is one of its own as well
     gather: tuple[str, int]  # ours: the gathering this is a part of, and its place there
     derived: bool  # ours: it follows from another task, so it may have been sent twice
     task_backend: str  # ours: the backend of Django's task framework that sent it
@@ -89,6 +98,10 @@ class FailureCause(enum.StrEnum):
     LOST = "lost"
     #: Somebody asked for its end.
     CANCELLED = "cancelled"
+
+
+class FailedResult(str):
+    """The error text of a task that failed, where the value of one that did not would stand."""
 
 
 class Follower(NamedTuple):
@@ -128,9 +141,12 @@ def build_package(
     Raises PackageError for a function that no worker could find, for labels that are too long and
     for options that mean nothing.
     """
+    # What a decorator made of a function, and a task of Django's framework, travel by their path.
+    func = getattr(func, "module_path", func)
     _check_function("func", func)
-    if options.get("hook") is not None:
-        _check_function("hook", options["hook"])
+    for role in ("hook", *CALLBACKS):
+        if options.get(role) is not None:
+            check_element(role, options[role])
     name, task_id = humanhash.uuid()
     package: dict[str, Any] = {
         "id": task_id,
@@ -142,6 +158,7 @@ def build_package(
     }
     package |= {key: value for key, value in options.items() if key != "task_name"}
     check_options(package)
+    settle_order(package)
     return package  # type: ignore[return-value]
 
 
@@ -237,6 +254,12 @@ def _check_opened(package: Any) -> TaskPackage:
     if not 0 < len(package["id"]) <= 32 or not (isinstance(func, str) or callable(func)):
         raise PackageRejected("The package has no usable 'id' or 'func'.")
     return cast(TaskPackage, package)
+
+
+def check_element(role: str, element: Any) -> None:
+    """Raise PackageError for what is no function, nor a tuple that begins with one."""
+    is_tuple = isinstance(element, (tuple, list)) and bool(element)
+    _check_function(role, element[0] if is_tuple else element)
 
 
 def _check_function(role: str, func: Any) -> None:

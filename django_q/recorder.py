@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.db import router
 from django.db.models.signals import post_save
 
-from django_q import signals, uniqueness
+from django_q import following, signals, uniqueness
 from django_q.brokers import Lease
 from django_q.conf import Conf, logger
 from django_q.executor import (
@@ -21,11 +21,13 @@ from django_q.executor import (
     guarded,
     send_signal,
 )
-from django_q.followers import followers
+from django_q.followers import what_follows
 from django_q.functions import find_function
 from django_q.iterations import is_part, part_of
 from django_q.models import Task
 from django_q.package import FailureCause, Follower, Outcome, TaskPackage
+from django_q.policy import is_over
+from django_q.results.attempts import attempt_values
 from django_q.results.base import Row, encode_row
 from django_q.results.cache import CachedRow, CacheStore, seconds_to_keep
 from django_q.results.database import DatabaseStore
@@ -111,6 +113,11 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
 
     An outcome that cannot be pickled becomes a failure that says so; that outcome is given back.
     """
+    if outcome.again_in is not None and lease is not None:
+        again = _retrial(outcome, lease)
+        if again is not None:
+            return outcome, again
+        outcome = outcome._replace(again_in=None)
     outcome, row = _storable(outcome)
     package = outcome.package
     # A project without a cache keeps everything in the database, where parts are kept as well.
@@ -118,7 +125,10 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
     to_database = not cached and _is_kept(package, outcome.success)
     has_listener = package.get("hook") is not None or bool(signals.post_execute.receivers)
     is_known = lease is not None and lease.deliveries != 1
-    is_done = _is_done(outcome, lease.deliveries if lease else 1)
+    # A failure without an error was not run any more, for what its runs did to their workers.
+    is_done = outcome.error is None or is_over(
+        package, outcome.error, lease.deliveries if lease else 1
+    )
     return outcome, Record(
         row=row,
         receipt=None if lease is None else lease.receipt,
@@ -128,9 +138,35 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
         # Of a task that comes back only the last run counts.
         followers=what_follows(outcome) if is_done else (),
         part=part_of(package, row) if is_done else None,
-        entries=uniqueness.entries(package, is_done=is_done),
+        entries=(
+            *uniqueness.entries(package, is_done=is_done),
+            *following.entries(outcome, is_known=is_known, is_done=is_done),
+        ),
         is_awaited=has_listener or (to_database and post_save.has_listeners(Task)),
         ledger_key=lease.key if is_known and lease is not None else None,
+    )
+
+
+def _retrial(outcome: Outcome, lease: Lease) -> Record | None:
+    """Make the record of a failure that is followed by another run; None when it cannot be.
+
+    Hooks, links and parts wait for the last run.
+    """
+    again = what_follows(outcome, lease.payload)
+    if not again:
+        return None
+    entry = Entry("attempt", attempt_values(outcome))
+    is_known = lease.deliveries != 1
+    return Record(
+        row=None,
+        receipt=lease.receipt,
+        followers=again,
+        entries=(
+            entry,
+            *uniqueness.entries(outcome.package, is_done=False),
+            *following.entries(outcome, is_known=is_known, is_done=False),
+        ),
+        ledger_key=lease.key if lease.deliveries != 1 else None,
     )
 
 
@@ -173,17 +209,6 @@ def as_task(outcome: Outcome) -> Task:
     task = Task(**encode_row(_bare(outcome, result=None))._asdict() | values)
     task._state.adding = False
     return task
-
-
-def what_follows(outcome: Outcome) -> tuple[Follower, ...]:
-    """Give the packages that follow an outcome, sealed; none when they cannot be. User code."""
-    try:
-        return followers(outcome)
-    except BaseException:  # a link that no producer checked, or whose pickling runs any code
-        package = outcome.package
-        text = "What follows %s [%s] cannot be packed, so its chain ends"
-        logger.exception(text, package["name"], package["id"])
-        return ()
 
 
 def record(
@@ -257,17 +282,3 @@ def _is_kept(package: TaskPackage, success: bool) -> bool:
 
 def _cache_time(cached: Any) -> float | bool | None:
     return seconds_to_keep(cached) if cached else False
-
-
-def _is_done(outcome: Outcome, deliveries: int) -> bool:
-    """Tell whether this outcome ends the package.
-
-    A failed task is done, unless the project set `ack_failures` to False itself: then it comes
-    back after `retry`, up to `max_attempts` runs, as in Django Q. A failure without an error was
-    not run any more, for what its earlier runs did to their workers: it is done.
-    """
-    if outcome.success or outcome.error is None or not Conf.is_set("ack_failures"):
-        return True
-    if outcome.package.get("ack_failure", Conf.ACK_FAILURES):
-        return True
-    return bool(0 < Conf.MAX_ATTEMPTS <= deliveries)

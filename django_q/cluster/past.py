@@ -7,13 +7,18 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from django.utils import timezone
+
 from django_q.brokers import Lease
 from django_q.cluster.backoff import Backoff
+from django_q.cluster.tracker import Tracker
 from django_q.conf import Conf, logger
 from django_q.exceptions import ResultsUnavailable
-from django_q.package import FailureCause, TaskPackage
+from django_q.followers import needs_result
+from django_q.package import FailureCause, Outcome, TaskPackage
 from django_q.recorder import Stores
-from django_q.results import ledger
+from django_q.results import attempts, ledger
+from django_q.results.cancellations import TEXT
 from django_q.results.ledger import History
 
 _Given = TypeVar("_Given")
@@ -33,26 +38,46 @@ class Past:
     """Asks ledger and results. All raise ResultsUnavailable when the package must not wait."""
 
     def __init__(
-        self, stores: Stores, may_start: Callable[[Lease], bool], counts_lapses: bool
+        self,
+        stores: Stores,
+        may_start: Callable[[Lease], bool],
+        counts_lapses: bool,
+        tracker: Tracker,
     ) -> None:
         self._stores = stores
         self._may_start = may_start
         self._counts_lapses = counts_lapses
+        self._tracker = tracker
 
     def history(self, lease: Lease) -> History:
         """Give what the ledger knows of a package."""
         return self.ask(lease, lambda: ledger.history(lease.key))
 
-    def is_recorded(self, lease: Lease, package: TaskPackage) -> bool:
-        """Tell whether a run of the task has succeeded."""
-        task_id = package["id"]
-        found = self.ask(lease, lambda: self._stores.database.recorded([task_id]))
-        return found.get(task_id, False)
+    def ending(self, lease: Lease, package: TaskPackage) -> Outcome | None:
+        """Give how this run of the task ended, if it did; with its result where that is needed.
+
+        Runs user code then: unpickles the result.
+        """
+        task_id, number = package["id"], package.get("attempt", 1)
+        found = self.ask(lease, lambda: self._stores.database.ending(task_id, number))
+        if found is None:
+            return None
+        now = timezone.now()
+        outcome = Outcome(package, found.success, None, now, now)
+        if found.again_at is not None and not found.success:
+            left = (found.again_at - now).total_seconds()
+            return outcome._replace(again_in=max(0.0, left))
+        if needs_result(package):
+            return self.ask(lease, lambda: attempts.last_outcome(outcome))
+        return outcome
 
     def verdict(self, lease: Lease, package: TaskPackage, past: History) -> Verdict | None:
         """Say why a package is not to be run again; None when it is."""
+        if package["id"] in self._tracker.wishes:
+            return Verdict(TEXT, FailureCause.CANCELLED)
         if past.verdict is not None:
-            return Verdict(past.verdict, FailureCause.TIMEOUT)
+            cause = FailureCause.CANCELLED if past.is_cancelled else FailureCause.TIMEOUT
+            return Verdict(past.verdict, cause)
         if past.deaths >= Conf.MAX_DEATHS:
             text = f"The task ended its worker {past.deaths} times; the last time {past.reason}"
             return Verdict(text, FailureCause.DIED)

@@ -11,7 +11,7 @@ from django_q.dispatch import dispatch
 from django_q.package import Follower
 from django_q.recorder import Record, Stores, record
 from django_q.results import ledger, rejected
-from django_q.results.gatherings import complete, mark_sent
+from django_q.results.gatherings import claimed, complete
 from django_q.results.rejected import Rejection
 
 
@@ -61,9 +61,9 @@ class Settlement:
         """Send what follows those gatherings that are complete now; by default look at all."""
         ready = complete(ids) if ids is None or ids else []
         for gathering in ready:
-            self._broker_of(gathering.queue).enqueue(gathering.payload)
-        if ready:
-            mark_sent([gathering.id for gathering in ready])
+            with claimed(gathering.id) as is_ours:
+                if is_ours:
+                    self._broker_of(gathering.queue).enqueue(gathering.payload)
 
     def _send_followers(self, records: Sequence[Record]) -> None:
         by_queue: dict[str, list[Follower]] = {}

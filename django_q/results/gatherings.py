@@ -5,17 +5,20 @@ two clusters that finish the last two parts at least one sees both. What follows
 twice: its id is the gathering's, and the first result stands.
 """
 
+import contextlib
 import pickle
 from base64 import b64decode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db import router
+from django.db import router, transaction
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils import timezone
 
+from django_q.functions import find_function
 from django_q.models import GatheredPart, Gathering
+from django_q.package import FailedResult
 from django_q.results.trouble import told
 
 #: A gathering that is this old and sent is of no more use, nor one whose parts never came.
@@ -48,10 +51,6 @@ class Ready(NamedTuple):
     id: str
     queue: str
     payload: str
-
-
-class FailedResult(str):
-    """The error text of a part that failed, among the results of those that did not."""
 
 
 def begin(gathering_id: str, queue: str, payload: str) -> None:
@@ -97,9 +96,21 @@ def complete(gathering_ids: Iterable[str] | None = None) -> list[Ready]:
 
 
 def mark_sent(ids: Sequence[str]) -> None:
-    """Note that what follows was sent."""
+    """Note that what follows was sent, or run in place."""
     with told(_alias(), "Gatherings cannot be written"):
         Gathering.objects.using(_alias()).filter(pk__in=ids).update(sent=True)
+
+
+@contextlib.contextmanager
+def claimed(gathering_id: str) -> Iterator[bool]:
+    """Take a complete gathering for the block that sends what follows.
+
+    Gives True to one of all who try at the same time: the others wait for its end, and see that it
+    was sent. Where the block raises, or its process is killed, the gathering is free again.
+    """
+    with told(_alias(), "Gatherings cannot be written"), transaction.atomic(using=_alias()):
+        waiting = Gathering.objects.using(_alias()).filter(pk=gathering_id, sent=False)
+        yield bool(waiting.update(sent=True))
 
 
 def gather(gathering_id: str) -> list[Any]:
@@ -110,6 +121,13 @@ def gather(gathering_id: str) -> list[Any]:
     rows = GatheredPart.objects.using(_alias()).filter(gathering=gathering_id)
     ordered = rows.order_by("position").values_list("success", "result")
     return [_decode(success, result) for success, result in ordered.iterator()]
+
+
+def call_with_results(
+    gathering_id: str, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call a function with the results of all parts. The task that follows a group."""
+    return find_function(func)(gather(gathering_id), *args, **kwargs)
 
 
 def drop_old() -> int:

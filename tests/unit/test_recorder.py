@@ -232,4 +232,4 @@ def test_a_link_that_cannot_be_packed_ends_the_chain_only(
 
     assert outcome.success
     assert prepared.followers == ()
-    assert "cannot be packed, so its chain ends" in caplog.text
+    assert "cannot be packed, so it does not run" in caplog.text
