@@ -4,33 +4,72 @@ Called by producers, by clerks for what follows a task, and by the housekeeper f
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import router
 from django.utils import timezone
 
 from django_q.brokers import Broker
+from django_q.exceptions import PackageError
 from django_q.models import Delayed
-from django_q.package import Follower
+from django_q.order_options import time_left
+from django_q.package import Follower, TaskPackage, seal_package
 from django_q.results.trouble import told
 
 
-def dispatch(broker: Broker, packages: Sequence[Follower]) -> None:
-    """Send packages of one queue, in one call for each delay. Raises what the broker raises.
+def make_ready(broker: Broker, package: TaskPackage, now: datetime | None = None) -> Follower:
+    """Seal a package for the queue of a broker, with what `dispatch` has to know of it.
 
-    What the broker cannot hold back itself is kept in the database until it is due, by the
-    housekeeper of the queue.
+    Raises PackageError for a priority where the broker knows none, and as `seal_package`.
     """
-    by_delay: dict[float, list[Follower]] = {}
+    priority = package.get("priority") or 0
+    if priority and not broker.can_prioritise:
+        raise PackageError(
+            f"priority is {priority}, and the broker {type(broker).__name__} lends packages "
+            f"without regard to priorities. Send what is urgent to a queue of its own "
+            f'(cluster="urgent") and let a cluster serve it first: '
+            f'Q_CLUSTER["queues"] = ["urgent", "{broker.list_key}"].'
+        )
+    delay = time_left(package, now or timezone.now()) if "run_at" in package else 0.0
+    if delay and not _holds_back(broker, delay):
+        # Who hands it on may be killed before it is forgotten here, and another sends it again.
+        package["derived"] = True
+    return Follower(
+        broker.list_key, seal_package(package, broker.list_key), delay, priority, package["id"]
+    )
+
+
+def dispatch(broker: Broker, packages: Sequence[Follower]) -> None:
+    """Send packages of one queue, in one call for each delay and priority.
+
+    What the broker cannot hold back itself, or not for so long, is kept in the database until it
+    is due: see `django_q.cluster.delayed`. Raises what the broker raises, and ResultsUnavailable.
+    """
+    groups: dict[tuple[float, int], list[Follower]] = {}
     for package in packages:
-        by_delay.setdefault(max(0.0, package.delay), []).append(package)
-    for delay, members in by_delay.items():
-        if not delay:
-            broker.enqueue_many([member.payload for member in members])
-        elif broker.can_delay:
-            broker.enqueue_many([member.payload for member in members], delay=delay)
-        else:
+        # Who sent a task was told if the broker knows no priorities; what follows it goes on.
+        priority = package.priority if broker.can_prioritise else 0
+        groups.setdefault((max(0.0, package.delay), priority), []).append(package)
+    for (delay, priority), members in groups.items():
+        if delay and not _holds_back(broker, delay):
             _keep(broker.list_key, members)
+        else:
+            _send(broker, [member.payload for member in members], delay, priority)
+
+
+def _send(broker: Broker, payloads: list[str], delay: float, priority: int) -> None:
+    # A broker of one's own may know of neither.
+    more: dict[str, float] = {"delay": delay} if delay else {}
+    if priority:
+        more["priority"] = priority
+    if len(payloads) == 1 and not more:
+        broker.enqueue(payloads[0])
+    else:
+        broker.enqueue_many(payloads, **more)  # type: ignore[arg-type]
+
+
+def _holds_back(broker: Broker, delay: float) -> bool:
+    return broker.can_delay and (broker.max_delay is None or delay <= broker.max_delay)
 
 
 def _keep(queue: str, packages: Sequence[Follower]) -> None:

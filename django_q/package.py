@@ -4,7 +4,6 @@ Producers build and seal; a worker's main thread opens, since unpickling is user
 """
 
 import enum
-import pickle
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,6 +14,7 @@ from django.utils import timezone
 from django_q import humanhash, signing
 from django_q.conf import Conf
 from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
+from django_q.functions import check_allowed
 from django_q.options import CALLBACKS, check_options
 from django_q.order_options import settle_order
 
@@ -200,7 +200,10 @@ def open_package(payload: str, queue: str) -> TaskPackage:
             f"The package cannot be read: {type(error).__name__}: {_printable(error)}. "
             "Was a class or module that it needs moved or removed?"
         ) from error
-    return _check_opened(package)
+    _check_opened(package)
+    if Conf.PACKAGE_MAX_AGE is not None:
+        _check_age(package, signing.sealed_at(payload))
+    return cast(TaskPackage, package)
 
 
 def derived_id(parent: str, position: int | str) -> str:
@@ -244,7 +247,19 @@ def _too_large(payload: str) -> str:
     )
 
 
-def _check_opened(package: Any) -> TaskPackage:
+def _check_age(package: TaskPackage, sealed: float) -> None:
+    """Count from when it was to run, or was sealed: who keeps a copy cannot send it for ever."""
+    run_at = package.get("run_at")
+    since = max(sealed, run_at.timestamp() if isinstance(run_at, datetime) else 0.0)
+    age = timezone.now().timestamp() - since
+    if age > Conf.PACKAGE_MAX_AGE:
+        raise PackageRejected(
+            f"The package is {age:.0f} s old, more than "
+            f'Q_CLUSTER["package_max_age"] ({Conf.PACKAGE_MAX_AGE:g} s) allows.'
+        )
+
+
+def _check_opened(package: Any) -> None:
     if not isinstance(package, dict):
         raise PackageRejected(f"The package holds a {type(package).__name__}, not a task.")
     for key, kind in _KINDS.items():
@@ -253,7 +268,6 @@ def _check_opened(package: Any) -> TaskPackage:
     func = package.get("func")
     if not 0 < len(package["id"]) <= 32 or not (isinstance(func, str) or callable(func)):
         raise PackageRejected("The package has no usable 'id' or 'func'.")
-    return cast(TaskPackage, package)
 
 
 def check_element(role: str, element: Any) -> None:
@@ -263,6 +277,11 @@ def check_element(role: str, element: Any) -> None:
 
 
 def _check_function(role: str, func: Any) -> None:
+    _check_path(role, func)
+    check_allowed(func)
+
+
+def _check_path(role: str, func: Any) -> None:
     if isinstance(func, str):
         if "." not in func or len(func) > _LONGEST_PATH or "\0" in func:
             raise PackageError(
@@ -281,7 +300,8 @@ def _check_function(role: str, func: Any) -> None:
 
 
 def _why_unsealable(package: TaskPackage, error: Exception) -> str:
-    """Find which part of the package cannot be pickled, by trying each."""
+    """Find which part of the package cannot be pickled, or written as JSON, by trying each."""
+    written = "written as JSON" if Conf.SERIALIZER == "json" else "pickled"
     parts = [(f"argument {n}", value) for n, value in enumerate(package["args"], 1)]
     parts += [(f"argument {key!r}", value) for key, value in package["kwargs"].items()]
     parts += [
@@ -291,10 +311,10 @@ def _why_unsealable(package: TaskPackage, error: Exception) -> str:
     ]
     for name, value in parts:
         try:
-            pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+            signing.serialized(value)
         except Exception as cause:
             what = f"{name} ({type(value).__name__} {_short(value)})"
-            return f"{function_path(package['func'])}: {what} cannot be pickled: {cause}"
+            return f"{function_path(package['func'])}: {what} cannot be {written}: {cause}"
     return f"{function_path(package['func'])}: the task cannot be packed: {error}"
 
 

@@ -20,6 +20,7 @@ from django.utils import timezone
 from django_q import uniqueness
 from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf, logger
+from django_q.dispatch import dispatch, make_ready
 from django_q.exceptions import (
     BrokerError,
     BrokerUnavailable,
@@ -28,7 +29,7 @@ from django_q.exceptions import (
 )
 from django_q.models import Schedule
 from django_q.models.timing import as_stored, schedule_zone
-from django_q.package import TaskPackage, derived_id, seal_package
+from django_q.package import Follower, TaskPackage, derived_id
 from django_q.schedule_package import build_scheduled
 from django_q.schedule_rows import ScheduleRows, State, state_of
 from django_q.soft_limit import NoLimit, SoftLimit
@@ -57,7 +58,7 @@ class _Run(NamedTuple):
     seen: State
     queue: str
     package: TaskPackage
-    payload: str
+    ready: Follower
     is_kept: bool
 
 
@@ -135,13 +136,13 @@ class Scheduler:
             queue = package.get("cluster") or self._broker.list_key
             if not self._is_exact:
                 package["derived"] = True
-            payload = seal_package(package, queue)
+            ready = make_ready(self._broker_of(queue), package)
             is_kept = schedule.move_on(now)
         except _BROKEN as error:
             self._disable(schedule, seen, error)
             return None
         schedule.task = package["id"]
-        return _Run(schedule, seen, queue, package, payload, is_kept)
+        return _Run(schedule, seen, queue, package, ready, is_kept)
 
     def _enqueue(self, runs: Sequence[_Run]) -> list[_Run]:
         """Enqueue tasks of one queue in one transaction; those that nobody else had done."""
@@ -152,9 +153,7 @@ class Scheduler:
         try:
             with transaction.atomic(using=self._rows.alias):
                 claimed = self._claim(runs)
-                payloads = [run.payload for run in claimed if _is_sent(run)]
-                if payloads:
-                    broker.enqueue_many(payloads)
+                dispatch(broker, [run.ready for run in claimed if _is_sent(run)])
                 return claimed
         except (Error, BrokerError) as error:
             # One of them may be the cause, unless the server is away.
@@ -219,7 +218,8 @@ def run_now(schedule: Schedule) -> str:
     holder = uniqueness.claim(package)
     if holder is not None:
         return holder
-    get_broker(queue).enqueue(seal_package(package, queue))
+    broker = get_broker(queue)
+    dispatch(broker, [make_ready(broker, package)])
     rows = Schedule.objects.using(router.db_for_write(Schedule))
     rows.filter(pk=schedule.pk).update(task=task_id)
     return task_id

@@ -39,6 +39,7 @@ class Sqs(Broker):
 
     has_receipts = can_renew = can_release = can_delay = portable_receipts = True
     release_counts = is_metered = True
+    max_delay = LONGEST_DELAY
     max_lease = sqs_batches.BATCH
 
     def __init__(self, list_key: str | None = None) -> None:
@@ -85,7 +86,9 @@ class Sqs(Broker):
 
     # -- producing ---------------------------------------------------------------------------
 
-    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+    def enqueue_many(
+        self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0
+    ) -> list[str]:
         """Keep the packages, ten in a request; `delay` is at most 900 seconds.
 
         Nothing is sent when one of them is too large, is empty or has a character that SQS

@@ -35,6 +35,10 @@ class Broker:
     release_counts: ClassVar[bool] = False
     #: `enqueue_many` can hold packages back for a time.
     can_delay: ClassVar[bool] = False
+    #: The longest time that may be, in seconds; None for any time.
+    max_delay: float | None = None
+    #: `enqueue_many` takes a priority: higher ones are lent first.
+    can_prioritise: ClassVar[bool] = False
     #: `delete` takes a waiting package away.
     can_delete: ClassVar[bool] = False
     #: A receipt may be used by another process than the one that leased.
@@ -62,9 +66,13 @@ class Broker:
         A subclass that overrides an old method (`dequeue`) of a class that has the newer one
         (`lease`) gets the base's newer one, which calls the old. A class that wrote only the
         newer one gets an old one bound to it, so that `super().dequeue()` cannot go in circles.
+        One that wrote its own `enqueue` only knows neither delays nor priorities.
         """
         super().__init_subclass__(**kwargs)
-        own = cls.__dict__
+        own = dict(cls.__dict__)
+        for flag in ("can_delay", "can_prioritise"):
+            if "enqueue" in own and "enqueue_many" not in own and flag not in own:
+                setattr(cls, flag, False)
         for old, new in _OLD_AND_NEW:
             if old in own and new not in own:
                 setattr(cls, new, getattr(Broker, new))
@@ -126,10 +134,13 @@ class Broker:
 
     # -- what a server may do better --------------------------------------------------------
 
-    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+    def enqueue_many(
+        self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0
+    ) -> list[str]:
         """Keep many sealed packages in their order; their tracking ids.
 
-        `delay` (seconds, only where `can_delay`) holds them back.
+        `delay` (seconds, only where `can_delay`, up to `max_delay`) holds them back. `priority`
+        (-100 to 100, only where `can_prioritise`) lets higher ones pass; what comes back keeps it.
         """
         return [str(self.enqueue(task)) for task in tasks]
 
@@ -167,6 +178,17 @@ class Broker:
     def lock_size(self) -> int | None:
         """Count the leased packages; None where the server does not tell."""
         return None
+
+    # -- the queues -------------------------------------------------------------------------
+
+    @property
+    def queue_names(self) -> Sequence[str]:
+        """The queues that `lease` takes from; see `django_q.brokers.several`."""
+        return (self.list_key,)
+
+    def of_queue(self, queue: str) -> "Broker":
+        """Give the broker of one of `queue_names`."""
+        return self
 
     # -- heartbeats -------------------------------------------------------------------------
 

@@ -30,6 +30,9 @@ from django_q.conf import Conf, logger
 BATCH_SIZE = 4 * 2**20
 #: Jobs that one step of a scan looks for.
 SCAN = 1000
+#: How much of its life a package may be held back: it counts from the start, and its leases can
+#: be renewed in the first half of it only.
+PART_OF_LIFE = 0.1
 #: Seconds one waiting call asks for at most, well below the limit of a reply.
 BLOCK_LIMIT = 1.0
 
@@ -41,9 +44,11 @@ class Disque(Broker):
     """
 
     has_receipts = can_renew = can_release = can_delay = can_delete = portable_receipts = True
+    max_delay = PART_OF_LIFE * 604_800
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
+        self.max_delay = PART_OF_LIFE * Conf.DISQUE_TTL
         #: The last packages got fewer copies than usual; told once.
         self._lacks_copies = False
 
@@ -65,7 +70,9 @@ class Disque(Broker):
 
     # -- producing --------------------------------------------------------------------------
 
-    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+    def enqueue_many(
+        self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0
+    ) -> list[str]:
         """Keep the packages in their order, a hundred at a time; their ids are those of the jobs.
 
         If all nodes go away in between, the packages before that stay.

@@ -10,12 +10,20 @@ from typing import Any
 
 from django_q.brokers.base import Broker
 from django_q.brokers.ironmq_client import Call, IronClient, Refusal
-from django_q.brokers.ironmq_settings import LONGEST_DELAY, LONGEST_WAIT, SMALL_PLAN, IronSettings
+from django_q.brokers.ironmq_settings import (
+    LONGEST_DELAY,
+    LONGEST_LIFE,
+    LONGEST_WAIT,
+    SMALL_PLAN,
+    IronSettings,
+)
 from django_q.brokers.lease import Lease
 from django_q.exceptions import BrokerError, PayloadTooLarge
 
 #: Messages of one request; IronMQ's limit for reserving and deleting.
 BATCH = 100
+#: How much of its life a message may be held back: it counts from the start.
+PART_OF_LIFE = 0.1
 #: What stands around the messages of a request.
 _FRAME = '{"messages":[%s]}'
 _FRAME_SIZE = len(_FRAME % "")
@@ -31,11 +39,14 @@ class IronMQBroker(Broker):
     has_receipts = can_renew = can_release = can_delay = can_delete = True
     release_counts = is_metered = True
     max_lease = BATCH
+    max_delay = PART_OF_LIFE * LONGEST_LIFE
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
         self._settings = IronSettings.read()
         self.idle_wait = float(self._settings.wait)
+        life = PART_OF_LIFE * self._settings.message_expiration
+        self.max_delay = min(float(LONGEST_DELAY), life)
         #: Receipt -> the reservation that is valid now, of what this instance leased.
         self._reservations: dict[str, str] = {}
         self._is_there = False
@@ -69,7 +80,9 @@ class IronMQBroker(Broker):
 
     # -- producing ---------------------------------------------------------------------------
 
-    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+    def enqueue_many(
+        self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0
+    ) -> list[str]:
         """Keep the packages in their order, up to a hundred in a request; `delay` is up to a week.
 
         Nothing is sent when one of them is too large or empty. If the server refuses in the

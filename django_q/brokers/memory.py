@@ -19,8 +19,14 @@ class _Entry:
     payload: str
     ready: float
     position: int
+    priority: int = 0
     deliveries: int = 0
     token: str | None = None
+
+    @property
+    def order(self) -> tuple[bool, int, int]:
+        """What lapsed comes first, then by priority."""
+        return self.token is None, -self.priority, self.position
 
 
 class Memory(Broker):
@@ -30,6 +36,7 @@ class Memory(Broker):
     """
 
     has_receipts = can_renew = can_release = can_delay = can_delete = portable_receipts = True
+    can_prioritise = True
     is_shared = False
 
     def __init__(self, list_key: str | None = None) -> None:
@@ -40,11 +47,15 @@ class Memory(Broker):
         self._back = itertools.count(0)
         self._front = itertools.count(-1, -1)
 
-    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+    def enqueue_many(
+        self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0
+    ) -> list[str]:
         """Keep the packages, in their order."""
         ready = time.monotonic() + delay
         with self._changed:
-            made = {uuid.uuid4().hex: _Entry(task, ready, next(self._back)) for task in tasks}
+            made = {
+                uuid.uuid4().hex: _Entry(task, ready, next(self._back), priority) for task in tasks
+            }
             self._entries |= made
             self._changed.notify_all()
         return list(made)
@@ -61,7 +72,7 @@ class Memory(Broker):
     def _ready(self) -> list[str]:
         now = time.monotonic()
         ready = [id for id, entry in self._entries.items() if entry.ready <= now]
-        return sorted(ready, key=lambda id: self._entries[id].position)
+        return sorted(ready, key=lambda id: self._entries[id].order)
 
     def _lend(self, id: str, entry: _Entry) -> Lease:
         entry.token = f"{self.holder}.{next(self._tokens)}"

@@ -45,6 +45,7 @@ class ORM(Broker):
     """
 
     has_receipts = can_renew = can_release = can_delay = can_delete = portable_receipts = True
+    can_prioritise = True
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
@@ -76,15 +77,17 @@ class ORM(Broker):
 
     # -- keep and lend ---------------------------------------------------------------------
 
-    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+    def enqueue_many(
+        self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0
+    ) -> list[str]:
         """Keep the packages, all of them or none, in their order."""
         payloads = list(tasks)
         # Not repeatable: a connection may die after the commit, before it says so.
-        ids = self._run(lambda rows: rows.insert(payloads, delay), repeatable=False)
+        ids = self._run(lambda rows: rows.insert(payloads, delay, priority), repeatable=False)
         return [str(id) for id in ids]
 
     def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
-        """Lend packages, oldest first; at most 300 at a time."""
+        """Lend packages, by priority, oldest first; at most 300 at a time."""
         limit = min(limit, LONGEST_LIST)
         end = time.monotonic() + wait
         while True:

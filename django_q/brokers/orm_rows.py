@@ -23,6 +23,9 @@ _LARGEST_INSERT = 2**19
 #: Bytes of an insert beside its package, amply reckoned.
 _OVERHEAD = 2**12
 
+#: A priority above all that a column takes.
+_ABOVE_ALL = 2**15
+
 #: Receipt -> row id: the receipts that say more than nonsense.
 Held = Mapping[str, int]
 
@@ -56,7 +59,7 @@ class Rows:
 
     # -- keep ------------------------------------------------------------------------------
 
-    def insert(self, payloads: Sequence[str], delay: float) -> list[int]:
+    def insert(self, payloads: Sequence[str], delay: float, priority: int) -> list[int]:
         """Insert all rows or none; their ids, in the order of the payloads.
 
         Raises PayloadTooLarge for one that the database does not take.
@@ -65,7 +68,7 @@ class Rows:
         # Where the ids of several new rows are not told (MySQL), each row is a statement.
         chunks = list(_chunks(payloads, LONGEST_LIST if self._returns_ids else 1))
         with self._transaction() if len(chunks) > 1 else contextlib.nullcontext():
-            return [id for chunk in chunks for id in self._insert_chunk(chunk, delay)]
+            return [id for chunk in chunks for id in self._insert_chunk(chunk, delay, priority)]
 
     def _check_size(self, size: int) -> None:
         # MySQL would hang up in the middle of it; the others take a gigabyte.
@@ -77,9 +80,9 @@ class Rows:
                     f'"{self._connection.alias}" takes. Raise its max_allowed_packet.'
                 )
 
-    def _insert_chunk(self, payloads: Sequence[str], delay: float) -> list[int]:
+    def _insert_chunk(self, payloads: Sequence[str], delay: float, priority: int) -> list[int]:
         ready = self._moment(delay)
-        places = ", ".join([f"(%s, %s, {self._sql.moment})"] * len(payloads))
+        places = ", ".join([f"(%s, %s, {self._sql.moment}, {priority:d})"] * len(payloads))
         values = [value for payload in payloads for value in (self._key, payload, ready)]
         if self._is_postgresql:
             text = self._sql.insert_and_tell.replace("{rows}", places)
@@ -96,36 +99,65 @@ class Rows:
     # -- lend ------------------------------------------------------------------------------
 
     def claim(self, limit: int, token: str) -> list[tuple[int, str, int]]:
-        """Lend up to `limit` rows, oldest first: id, payload, deliveries of each."""
+        """Lend up to `limit` rows, by priority, oldest first: id, payload, deliveries of each."""
         if self._is_postgresql:
-            values = [self._key, self._moment(), limit, limit, self._moment(Conf.RETRY), token]
-            claimed = self._fetch(self._sql.claim, values)
-        elif self._connection.in_atomic_block or self._is_ready():
+            values = [self._key, self._key, self._key, self._moment(), limit, limit]
+            claimed = self._fetch(self._sql.claim, [*values, self._moment(Conf.RETRY), token])
+        elif self._connection.in_atomic_block:
+            claimed = self._claim_in_steps(limit, token, None)
+        # An idle look must not write: on SQLite writers wait for each other.
+        elif ready := self._ready():
             with self._transaction():
-                claimed = self._claim_in_steps(limit, token)
+                claimed = self._claim_in_steps(limit, token, ready)
         else:
             claimed = []
         return [(id, payload, deliveries) for id, payload, deliveries in claimed]
 
-    def _claim_in_steps(self, limit: int, token: str) -> list[tuple[Any, ...]]:
+    def _claim_in_steps(
+        self, limit: int, token: str, ready: list[int] | None
+    ) -> list[tuple[Any, ...]]:
+        """Claim of these priorities; of those that are ready now, if they are not known."""
         if self._connection.vendor == "sqlite":
             self._change(self._sql.write, [])
-        chosen = self._fetch(self._sql.choose, [self._key, self._moment(), limit])
+        chosen: list[tuple[Any, ...]] = []
+        for priority in self._ready() if ready is None else ready:
+            values = [self._key, priority, self._moment(), limit - len(chosen)]
+            chosen += self._fetch(self._sql.choose, values)
+            if len(chosen) >= limit:
+                break
         if chosen:
             ids = [row[0] for row in chosen]
             values = [self._moment(Conf.RETRY), token, *ids]
             self._change(listed(self._sql.lend, len(ids)), values)
         return chosen
 
-    def _is_ready(self) -> bool:
-        # An idle look must not write: on SQLite writers wait for each other.
-        due = self.due()
-        return due is not None and due <= 0
+    def _ready(self) -> list[int]:
+        """Give the priorities of which something is ready, the highest first."""
+        return [rank for rank, due in self._levels().items() if due is not None and due <= 0]
+
+    def _levels(self) -> dict[int, float | None]:
+        """Give the priorities that there are, each with the seconds until its first row is ready.
+
+        The highest first; None where all are on hold.
+        """
+        now = self._moment()
+        if self._connection.vendor != "mysql":
+            rows = self._fetch(self._sql.levels, [self._key, self._key, now, self._key])
+            return {rank: None if due is None else float(due) for rank, due in rows}
+        found: dict[int, float | None] = {}
+        below, lowest = _ABOVE_ALL, -_ABOVE_ALL
+        while below > lowest:
+            values = [now, self._key, self._key, self._key, below]
+            rows = self._fetch(self._sql.levels, values)
+            if not rows:
+                break
+            ((below, due, lowest),) = rows
+            found[below] = None if due is None else float(due)
+        return found
 
     def due(self) -> float | None:
         """Give the seconds until the first row is ready, negative when one is; None without any."""
-        rows = self._fetch(self._sql.due, [self._moment(), self._key])
-        return float(rows[0][0]) if rows else None
+        return min((due for due in self._levels().values() if due is not None), default=None)
 
     # -- take back -------------------------------------------------------------------------
 
@@ -158,8 +190,11 @@ class Rows:
 
     def held_by(self, holder: str) -> Held:
         """Give what is leased with a token of this holder."""
-        values = [self._key, self._moment(), f"{holder}.%"]
-        return {str(receipt): id for receipt, id in self._fetch(self._sql.held_by, values)}
+        rows: list[tuple[Any, ...]] = []
+        for rank in self._levels():
+            values = [self._key, rank, self._moment(), f"{holder}.%"]
+            rows += self._fetch(self._sql.held_by, values)
+        return {str(receipt): id for receipt, id in rows}
 
     def _change_held(self, text: str, values: Sequence[Any], held: Held) -> int:
         return sum(
@@ -177,11 +212,15 @@ class Rows:
 
     def count_waiting(self) -> int:
         """Count what is ready."""
-        return int(self._fetch(self._sql.waiting, [self._key, self._moment()])[0][0])
+        return self._count(self._sql.waiting)
 
     def count_leased(self) -> int:
         """Count what is leased."""
-        return int(self._fetch(self._sql.leased, [self._key, self._moment()])[0][0])
+        return self._count(self._sql.leased)
+
+    def _count(self, text: str) -> int:
+        values = ([self._key, rank, self._moment()] for rank in self._levels())
+        return sum(int(self._fetch(text, of_rank)[0][0]) for of_rank in values)
 
     # -- heartbeats ------------------------------------------------------------------------
 

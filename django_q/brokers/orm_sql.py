@@ -2,7 +2,8 @@
 
 A row waits while `lock` is past; with `lock` in the future it is leased if it has a `token`, and
 delayed if not. A row without `lock` is on hold: somebody emptied the field in the admin. The index
-`(key, lock, id)` gives what is ready in the order in which it is lent.
+`(key, priority, lock, id)` gives what is ready of one priority in the order in which it is lent; the
+priorities that there are, some few, are found by leaps through the same index.
 """
 
 import dataclasses
@@ -14,6 +15,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from django_q.exceptions import ConfigurationError
+
+#: How deep words stand in words.
+_DEPTH = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,24 @@ class _Words:
     """
     queue: str = '"django_q_ormq"'
     heartbeat: str = '"django_q_heartbeat"'
-    ready: str = """FROM {queue} WHERE "key" = %s AND "lock" <= {moment} ORDER BY "lock", "id\""""
+    #: What is ready of one priority, oldest first.
+    ready: str = """FROM {queue} WHERE "key" = %s AND "priority" = {rank} AND "lock" <= {moment}
+        ORDER BY "lock", "id\""""
+    rank: str = "%s"
+    #: When the first row of a priority is ready.
+    first: str = """(SELECT {until} FROM {queue} WHERE "key" = %s AND "priority" = ranks."priority"
+        AND "lock" IS NOT NULL ORDER BY "lock" LIMIT 1)"""
+    #: The priorities, highest first. An index scan for each (https://wiki.postgresql.org/wiki/
+    #: Loose_indexscan), made only as far as they are asked for.
+    ranks: str = """ranks ("priority") AS (
+        SELECT MAX("priority") FROM {queue} WHERE "key" = %s
+        UNION ALL SELECT (
+            SELECT MAX(q."priority") FROM {queue} AS q
+            WHERE q."key" = %s AND q."priority" < ranks."priority"
+        ) FROM ranks WHERE ranks."priority" IS NOT NULL)"""
+    #: Priorities and when their first rows are ready.
+    levels: str = """WITH RECURSIVE {ranks}
+        SELECT "priority", {first} FROM ranks WHERE "priority" IS NOT NULL"""
     held: str = '"id" IN ({ids}) AND {receipt} IN ({receipts})'
     #: What is given back: without its count, if the parameter is 1; a strange row may have none.
     back: str = """"token" = NULL,
@@ -54,6 +75,7 @@ _WORDS = {
         moment="(STATEMENT_TIMESTAMP() + %s * INTERVAL '1 second')",
         until="""EXTRACT(EPOCH FROM "lock" - {moment})""",
         for_update="FOR UPDATE SKIP LOCKED",
+        rank='ranks."priority"',
     ),
     # Not NOW(): Django stores UTC, and leaves the session's time zone as it finds it.
     "mysql": _Words(
@@ -64,6 +86,11 @@ _WORDS = {
         quote="`",
         or_overwrite="""ON DUPLICATE KEY UPDATE
             "value" = VALUES("value"), "expires" = VALUES("expires")""",
+        # It leaps for constants only, so each level is a statement: that below a given one, with
+        # the lowest of all, after which there is none.
+        levels="""SELECT "priority", {first}, (SELECT MIN("priority") FROM {queue} WHERE "key" = %s)
+            FROM (SELECT "priority" FROM {queue} WHERE "key" = %s AND "priority" < %s
+            ORDER BY "priority" DESC LIMIT 1) AS ranks""",
     ),
 }
 
@@ -74,10 +101,10 @@ class Statements:
     What is left in braces are lists: see `listed`.
     """
 
-    #: How long until something is ready. Takes no lock, whatever the database.
-    due = """SELECT {until} FROM {queue}
-        WHERE "key" = %s AND "lock" IS NOT NULL ORDER BY "lock" LIMIT 1"""
-    #: Choose what is lent, oldest first.
+    #: Which priorities there are, and how long until something of each is ready. Takes no lock,
+    #: whatever the database.
+    levels = "{levels}"
+    #: Choose what is lent of one priority, oldest first.
     choose = 'SELECT "id", "payload", "deliveries" + 1 {ready} LIMIT %s {for_update}'
     #: Lend the chosen ones.
     lend = """UPDATE {queue} SET
@@ -85,10 +112,10 @@ class Statements:
     #: Both in one (PostgreSQL). Materialized, or the planner may choose anew for each row. Two
     #: limits: for one that it cannot see it takes the index, while for one it sees it would sort
     #: the whole queue whenever its statistics are older than a burst; the other one tells it that
-    #: few rows are to be lent.
-    claim = """WITH
+    #: few rows are to be lent. A lower priority is looked at when those above gave too little.
+    claim = """WITH RECURSIVE {ranks},
         chosen AS MATERIALIZED (
-            SELECT * FROM (
+            SELECT ranks."priority", ready."id", ready."lock" FROM ranks CROSS JOIN LATERAL (
                 SELECT "id", "lock" {ready} LIMIT (SELECT %s) {for_update}
             ) AS ready LIMIT %s
         ),
@@ -96,20 +123,21 @@ class Statements:
             UPDATE {queue} AS q
             SET "lock" = {moment}, "token" = %s, "deliveries" = q."deliveries" + 1
             FROM chosen WHERE q."id" = chosen."id"
-            RETURNING q."id", q."payload", q."deliveries", chosen."lock" AS was
+            RETURNING q."id", q."payload", q."deliveries", q."priority", chosen."lock" AS was
         )
-        SELECT "id", "payload", "deliveries" FROM lent ORDER BY was, "id"
+        SELECT "id", "payload", "deliveries" FROM lent ORDER BY "priority" DESC, was, "id"
     """
     #: Change nothing, but become the one who writes (SQLite). Who reads first and then writes in
     #: one transaction fails when somebody else wrote in between, and waiting does not help.
     write = 'UPDATE {queue} SET "token" = "token" WHERE "id" = 0'
 
     #: Keep packages; where the database tells them, give their ids.
-    insert = 'INSERT INTO {queue} ("key", "payload", "lock") VALUES {rows}'
+    insert = 'INSERT INTO {queue} ("key", "payload", "lock", "priority") VALUES {rows}'
     insert_returning = f'{insert} RETURNING "id"'
     #: The same, and wake those who listen (PostgreSQL).
     insert_and_tell = """WITH
-        made AS (INSERT INTO {queue} ("key", "payload", "lock") VALUES {rows} RETURNING "id"),
+        made AS (INSERT INTO {queue} ("key", "payload", "lock", "priority")
+            VALUES {rows} RETURNING "id"),
         told AS (SELECT pg_notify(%s, ''))
         SELECT "id" FROM made, told"""
     #: Wake those who listen (PostgreSQL).
@@ -124,15 +152,16 @@ class Statements:
     release_later = 'UPDATE {queue} SET {back}, "lock" = {moment} WHERE {held}'
     #: The receipts of one holder. By `lock`, only what is leased or delayed is searched.
     held_by = """SELECT {receipt}, "id" FROM {queue}
-        WHERE "key" = %s AND "lock" > {moment} AND "token" LIKE %s"""
+        WHERE "key" = %s AND "priority" = %s AND "lock" > {moment} AND "token" LIKE %s"""
 
     #: Take away one package, or all.
     delete = 'DELETE FROM {queue} WHERE "key" = %s AND "id" = %s'
     purge = 'DELETE FROM {queue} WHERE "key" = %s'
-    #: Count what waits, and what is leased.
-    waiting = 'SELECT COUNT(*) FROM {queue} WHERE "key" = %s AND "lock" <= {moment}'
+    #: Count what waits, and what is leased, of one priority.
+    waiting = """SELECT COUNT(*) FROM {queue}
+        WHERE "key" = %s AND "priority" = %s AND "lock" <= {moment}"""
     leased = """SELECT COUNT(*) FROM {queue}
-        WHERE "key" = %s AND "lock" > {moment} AND "token" IS NOT NULL"""
+        WHERE "key" = %s AND "priority" = %s AND "lock" > {moment} AND "token" IS NOT NULL"""
 
     #: Heartbeats: write one again, or for the first time; forget old ones; read one, or several.
     beat = 'UPDATE {heartbeat} SET "value" = %s, "expires" = {moment} WHERE "key" = %s'
@@ -150,7 +179,9 @@ class Statements:
         phrases = dataclasses.asdict(words) | {n: f"{{{n}}}" for n in ("ids", "receipts", "rows")}
         for name, template in vars(Statements).items():
             if isinstance(template, str) and not name.startswith("_"):
-                text = template.format_map(phrases).format_map(phrases).format_map(phrases)
+                text = template
+                for _ in range(_DEPTH):
+                    text = text.format_map(phrases)
                 setattr(self, name, " ".join(text.replace('"', words.quote).split()))
 
 

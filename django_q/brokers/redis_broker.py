@@ -16,6 +16,7 @@ import redis
 
 from django_q.brokers import redis_scripts as scripts
 from django_q.brokers.lease import Lease
+from django_q.brokers.redis_lend import LEASE
 from django_q.brokers.redis_server import RedisServer, is_cluster, text
 from django_q.conf import Conf
 
@@ -29,6 +30,7 @@ class Redis(RedisServer):
     """Keeps packages in Redis 6.2 or later, or Valkey."""
 
     has_receipts = can_renew = can_release = can_delay = can_delete = portable_receipts = True
+    can_prioritise = True
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
@@ -36,6 +38,7 @@ class Redis(RedisServer):
         tag = f"{{django_q:{self.list_key}}}:"
         self._ids, self._packages = f"{tag}ids", f"{tag}packages"
         self._leases, self._holds, self._delayed = f"{tag}leases", f"{tag}holds", f"{tag}delayed"
+        self._ranked, self._later = f"{tag}ranked", f"{tag}later"
         self._bell, self._ghosts, self._sent = f"{tag}bell", f"{tag}ghosts", f"{tag}sent"
         self._plain = f"django_q:{self.list_key}:q"
         #: Tokens of lease calls whose reply did not arrive.
@@ -43,14 +46,17 @@ class Redis(RedisServer):
 
     # -- producing --------------------------------------------------------------------------
 
-    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+    def enqueue_many(
+        self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0
+    ) -> list[str]:
         """Keep the packages in their order, some hundred at a time.
 
         If the server goes away in between, the packages before that stay.
         """
+        rank = f"{scripts.RANK}{priority:d}" if priority else ""
         kept: list[str] = []
         for batch in _batches(tasks):
-            ids = [uuid.uuid4().hex for _ in batch]
+            ids = [uuid.uuid4().hex + rank for _ in batch]
             # Each batch is due a little after the one before.
             wait = _microseconds(delay) + 2 * len(kept) if delay > 0 else 0
             self._call(functools.partial(self._keep, ids=ids, batch=batch, wait=wait))
@@ -60,11 +66,13 @@ class Redis(RedisServer):
     def _keep(self, connection: Any, ids: list[str], batch: list[str], wait: int) -> None:
         # The id of the first package names the call. Whoever repeats it is this thread.
         sent = f"{self._sent}:{self.holder}.{os.getpid()}.{threading.get_ident()}"
-        if Conf.LEGACY == "write" and not wait and not is_cluster(connection):
+        is_plain = not wait and scripts.RANK not in ids[0]
+        if is_plain and Conf.LEGACY == "write" and not is_cluster(connection):
             keys = [self._plain, self._bell, sent]
             scripts.ENQUEUE_PLAIN.run(connection, keys, ids[0], *batch)
             return
         keys = [self._ids, self._packages, self._delayed, self._bell, sent]
+        keys += [self._ranked, self._later]
         pairs = [value for pair in zip(ids, batch, strict=True) for value in pair]
         scripts.ENQUEUE.run(connection, keys, ids[0], wait, *pairs)
 
@@ -91,11 +99,11 @@ class Redis(RedisServer):
         self._give_back_unanswered()
         token = f"{self.holder}.{secrets.token_hex(4)}"
         keys = [self._ids, self._packages, self._leases, self._holds, self._delayed]
-        keys += [self._bell, self._ghosts, *self._plain_of(connection)]
+        keys += [self._bell, self._ghosts, self._ranked, self._later, *self._plain_of(connection)]
         retry, seed = _microseconds(Conf.RETRY), secrets.token_hex(12)
         self._unanswered.add(token)
         try:
-            due, *reply = scripts.LEASE.run(connection, keys, token, limit, retry, seed)
+            due, *reply = LEASE.run(connection, keys, token, limit, retry, seed)
         except redis.ResponseError:
             self._unanswered.discard(token)
             raise
@@ -144,6 +152,7 @@ class Redis(RedisServer):
 
     def _release(self, receipts: Sequence[str], delay: float, counted: bool) -> int:
         keys = [self._ids, self._leases, self._holds, self._delayed, self._bell]
+        keys += [self._ranked, self._later]
         batches = list(_pairs(receipts))
         # What is given back last stands in front.
         ordered = batches if delay > 0 else reversed(batches)
@@ -172,12 +181,14 @@ class Redis(RedisServer):
     def delete(self, task_id: str) -> bool:
         """Remove the package with this id; the effort does not grow with the queue."""
         keys = [self._packages, self._leases, self._holds, self._delayed, self._ghosts]
+        keys.append(self._later)
         return bool(self._run(scripts.DELETE, keys, task_id))
 
     def purge_queue(self) -> None:
         """Remove every key of the queue, the plain list too."""
         keys = [self._ids, self._packages, self._leases, self._holds, self._delayed]
-        self._call(lambda c: c.unlink(*keys, self._bell, self._ghosts))
+        keys += [self._ranked, self._later, self._bell, self._ghosts]
+        self._call(lambda c: c.unlink(*keys))
         self._call(lambda c: c.unlink(self._plain))
 
     def queue_size(self) -> int:
@@ -189,7 +200,7 @@ class Redis(RedisServer):
         return self._sizes()[1]
 
     def _sizes(self) -> tuple[int, int]:
-        keys = [self._ids, self._leases, self._delayed, self._ghosts]
+        keys = [self._ids, self._leases, self._delayed, self._ghosts, self._ranked, self._later]
         waiting, leased = self._call(
             lambda c: scripts.SIZES.run(c, keys + self._plain_of(c)),
         )

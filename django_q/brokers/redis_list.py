@@ -23,7 +23,9 @@ class RedisList(RedisServer):
         super().__init__(list_key)
         self._key = f"django_q:{self.list_key}:q"
 
-    def enqueue_many(self, tasks: Iterable[str], *, delay: float = 0.0) -> list[str]:
+    def enqueue_many(
+        self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0
+    ) -> list[str]:
         """Append the packages; the ids are their places in the list, as they were in Django Q."""
         remaining = iter(tasks)
         places: list[str] = []

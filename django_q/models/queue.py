@@ -60,7 +60,9 @@ class OrmQ(models.Model):
         app_label = "django_q"
         verbose_name = _("Queued task")
         verbose_name_plural = _("Queued tasks")
-        indexes = [models.Index(name="django_q_ormq_claim", fields=["key", "lock", "id"])]
+        indexes = [
+            models.Index(name="django_q_ormq_claim", fields=["key", "priority", "lock", "id"])
+        ]
 
     def __str__(self) -> str:
         """Give key and number; the payload stays closed."""

@@ -86,8 +86,30 @@ def test_a_claim_reads_no_more_than_it_takes(broker: ORM) -> None:
     assert _time_to_claim(broker, 10) < 0.02
 
 
+def test_a_claim_leaps_over_priorities_of_which_nothing_is_ready(broker: ORM) -> None:
+    for priority in (90, 3, 0, -3):
+        broker.enqueue_many(["ahead"] * 25, delay=3600, priority=priority)
+    _double(broker, 11)  # to 204,800 rows
+    broker.enqueue_many(["low"], priority=-5)
+    broker.enqueue_many(["high"], priority=4)
+
+    assert "django_q_ormq_claim" in _plan_of_claim(broker)
+    assert [lease.payload for lease in broker.lease(1)] == ["high"]
+    assert _time_to_claim(broker, 1) < 0.02
+
+
+def test_a_claim_of_the_highest_reads_nothing_of_the_others(broker: ORM) -> None:
+    broker.enqueue_many(["ready"] * 100)
+    _double(broker, 9)  # to 51,200 rows
+    broker.enqueue_many(["urgent"] * 10, priority=1)
+
+    assert {lease.payload for lease in broker.lease(10)} == {"urgent"}
+    assert _time_to_claim(broker, 10) < 0.02
+
+
 def _double(broker: ORM, times: int) -> None:
-    columns = ", ".join(map(connections[broker.alias].ops.quote_name, ("key", "payload", "lock")))
+    names = ("key", "payload", "lock", "priority")
+    columns = ", ".join(map(connections[broker.alias].ops.quote_name, names))
     double = f"INSERT INTO django_q_ormq ({columns}) SELECT {columns} FROM django_q_ormq"  # noqa: S608
     with connections[broker.alias].cursor() as cursor:
         for _ in range(times):
@@ -112,7 +134,8 @@ def _plan_of_claim(broker: ORM) -> str:
     explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(explain + sql.claim, [broker.list_key, now, 10, 10, now, "token"])
+            values = [*[broker.list_key] * 3, now, 10, 10, now, "token"]
+            cursor.execute(explain + sql.claim, values)
         else:
-            cursor.execute(explain + sql.choose, [broker.list_key, now, 10])
+            cursor.execute(explain + sql.choose, [broker.list_key, 0, now, 10])
         return str(cursor.fetchall())

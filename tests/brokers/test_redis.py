@@ -8,7 +8,8 @@ import redis
 
 from django_q.brokers.base import Broker
 from django_q.brokers.redis_broker import ENQUEUE_BATCH, Redis
-from django_q.brokers.redis_scripts import BATCH, ENQUEUE, LEASE, Script
+from django_q.brokers.redis_lend import LEASE
+from django_q.brokers.redis_scripts import BATCH, ENQUEUE, Script
 from django_q.testing import BrokerSuite
 from tests.servers.base import free_port
 
