@@ -14,13 +14,13 @@ from django_q.followers import first_link, link_parts
 from django_q.iterations import collector
 from django_q.limit_options import check_limits
 from django_q.models import Task
-from django_q.options import take_options
+from django_q.options import CALLBACKS, take_options
 from django_q.package import seal_package
 from django_q.results import gatherings, lookup
 from django_q.signing import SignedPackage
 
 #: Options of an iteration that belong to the task which collects, not to its parts.
-_OF_THE_WHOLE = ("hook", "group", "cached", "save", "task_name")
+_OF_THE_WHOLE = ("hook", "group", "cached", "save", "task_name", *CALLBACKS)
 
 
 def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
@@ -80,17 +80,20 @@ def async_chain(  # noqa: PLR0913, the signature is Django Q's
     broker: Broker | None = None,
     *,
     goes_on: bool = False,
+    pass_result: bool = False,
 ) -> str:
     """Run tasks one after another, in the cluster; gives their group.
 
     An element is `(func, (args), {kwargs})`, a shorter tuple, or a function alone. A failure ends
-    the chain, which is logged, unless `goes_on`. Raises PackageError for an empty chain.
+    the chain, which is logged, unless `goes_on`. With `pass_result` the value of each link comes
+    first among the arguments of the next; of one that failed, its error as a `FailedResult`.
     """
     links = list(chain)
     group = group or humanhash.uuid()[1]
     if not links:
         return group
     given = {"cached": cached, "sync": sync, "chain_goes_on": goes_on or None}
+    given["pass_result"] = pass_result or None
     options = {key: value for key, value in given.items() if value is not None} | {"group": group}
     if Conf.CACHED:
         options.setdefault("cached", Conf.CACHED)
@@ -163,6 +166,7 @@ class Chain:
         broker: Broker | None = None,
         *,
         goes_on: bool = False,
+        pass_result: bool = False,
     ) -> None:
         self.chain = list(chain or [])
         self.group = group or ""
@@ -170,6 +174,7 @@ class Chain:
         self.sync = Conf.SYNC if sync is None else sync
         self.broker = broker
         self.goes_on = goes_on
+        self.pass_result = pass_result
         self.started = False
 
     def append(self, func: Any, *args: Any, **kwargs: Any) -> int:
@@ -189,6 +194,7 @@ class Chain:
             self.sync,
             self.broker,
             goes_on=self.goes_on,
+            pass_result=self.pass_result,
         )
         self.started = True
         return self.group

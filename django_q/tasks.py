@@ -1,5 +1,12 @@
 """The public face: what an application imports."""
 
+from django_q.asynchronous import (
+    aasync_task,
+    aasync_tasks,
+    afetch,
+    aresult,
+    aresult_or_raise,
+)
 from django_q.brokers import get_broker
 from django_q.brokers.base import Broker
 from django_q.composition import Chain, Iter, async_chain, async_iter
@@ -10,6 +17,7 @@ from django_q.enqueue import async_task, async_tasks
 from django_q.exceptions import Retry
 from django_q.humanhash import uuid
 from django_q.models import Schedule, Task
+from django_q.package import FailedResult
 from django_q.planning import schedule
 from django_q.results.lookup import (
     attempts,
@@ -29,18 +37,30 @@ from django_q.results.lookup import (
     result_or_raise,
 )
 from django_q.signing import SignedPackage
+from django_q.task_function import TaskFunction, TaskOptions, periodic, task
+from django_q.workflows import GroupId, async_group
 
 __all__ = [
     "Async",
     "AsyncTask",
     "Chain",
     "Conf",
+    "FailedResult",
+    "GroupId",
     "Iter",
     "Retry",
     "Schedule",
     "SignedPackage",
     "Task",
+    "TaskFunction",
+    "TaskOptions",
+    "aasync_task",
+    "aasync_tasks",
+    "afetch",
+    "aresult",
+    "aresult_or_raise",
     "async_chain",
+    "async_group",
     "async_iter",
     "async_task",
     "async_tasks",
@@ -56,6 +76,7 @@ __all__ = [
     "fetch_group",
     "fetch_group_cached",
     "get_broker",
+    "periodic",
     "queue_size",
     "result",
     "result_cached",
@@ -63,6 +84,7 @@ __all__ = [
     "result_group_cached",
     "result_or_raise",
     "schedule",
+    "task",
     "uuid",
 ]
 

@@ -15,8 +15,9 @@ from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
 from django_q.package import FailureCause
 from django_q.recorder import Record, Stores, record, unpack
-from django_q.results import ledger
+from django_q.results import cancellations, ledger, tracking
 from django_q.results.base import Row, encode_value
+from django_q.results.entries import Entry
 
 #: Tasks of one worker whose time is up within so many seconds are too late together: each by itself
 #: would run once more to its limit, and cost one more worker.
@@ -36,9 +37,12 @@ class Burial:
         finished = self._settle(_finished(slot))
         settled = {done.receipt for done in finished if done.receipt is not None}
         marks = slot.read_marks()
+        # Whoever killed it: a death of what was cancelled is charged to nobody.
+        wishes = cancellations.wishes() if marks else {}
         for position, mark in enumerate(marks):
             if not _is_among(finished, mark):
-                self._judge(slot, position, mark, _guilt(mark, marks, obituary))
+                end = _guilt(mark, marks, obituary, is_cancelled=mark.task_id in wishes)
+                self._judge(slot, position, mark, end)
         holdings = slot.read_holdings()
         if holdings is not None:
             dealt_with = settled.union(mark.receipt for mark in marks if mark.receipt is not None)
@@ -74,6 +78,9 @@ class Burial:
         is_started = mark.phase in (Phase.OPENING, Phase.RUNNING)
         if is_started and obituary.cause is Cause.HARD_LIMIT:
             self._condemn(mark)
+        elif is_started and obituary.cause is Cause.CANCELLED:
+            logger.info("Cancelled %s [%s]: its worker was killed", mark.name, mark.task_id)
+            ledger.condemn(mark.key, cancellations.TEXT, is_cancelled=True)
         elif is_started and obituary.cause is Cause.NONE:
             # Each once, should the rest have to be tried again.
             if slot.get("charged") <= position and obituary.status != EXIT_CLERK_FAILED:
@@ -85,6 +92,8 @@ class Burial:
             # What may be recorded already must be looked up when it comes back.
             is_forgotten = obituary.cause is Cause.SHUTDOWN and is_started
             self._broker.release([mark.receipt], counted=not is_forgotten)
+            if mark.task_id:
+                tracking.requeue(mark.task_id)
 
     def _charge(self, mark: Mark, reason: str) -> None:
         if mark.receipt is None:
@@ -115,7 +124,8 @@ class Burial:
         if mark.phase is not Phase.RUNNING:
             return
         now = timezone.now()
-        text = (
+        is_cancelled = obituary.cause is Cause.CANCELLED
+        text = cancellations.TEXT if is_cancelled else (
             f"The worker died while it ran this task ({obituary.how}), and "
             "a broker without receipts cannot deliver it again."
         )
@@ -123,17 +133,25 @@ class Burial:
             id=mark.task_id, name=mark.name, func=mark.func, hook=None, args=encode_value(()),
             kwargs=encode_value({}), result=encode_value(text), group=None,
             cluster=self._broker.list_key, started=now, stopped=now, success=False,
-            attempt_count=1, enqueued=now, cause=FailureCause.DIED,
+            attempt_count=1, enqueued=now,
+            cause=FailureCause.CANCELLED if is_cancelled else FailureCause.DIED,
         )  # fmt: skip
-        record([Record(row, to_database=True)], self._stores)
+        over = (Entry("untrack", (row.id,)), Entry("uncancel", (row.id,)))
+        record([Record(row, to_database=True, entries=over)], self._stores)
 
 
-def _guilt(mark: Mark, marks: Sequence[Mark], obituary: Obituary) -> Obituary:
+def _guilt(
+    mark: Mark, marks: Sequence[Mark], obituary: Obituary, *, is_cancelled: bool
+) -> Obituary:
     """Give the end of a worker as it concerns one of the tasks that ran there.
 
     Which of several has killed it nobody can know, but which of them was too late can be known:
     the others go back as if the cluster had been stopped.
     """
+    if is_cancelled:
+        return obituary._replace(cause=Cause.CANCELLED)
+    if obituary.cause is Cause.CANCELLED:
+        return obituary._replace(cause=Cause.SHUTDOWN)
     if obituary.cause is not Cause.HARD_LIMIT:
         return obituary
     first = min((other.until for other in marks if other.until), default=0.0)
@@ -151,4 +169,6 @@ def _is_among(finished: list[Record], mark: Mark) -> bool:
     """Tell whether what was marked is one of the outcomes."""
     if mark.receipt is not None:
         return any(done.receipt == mark.receipt for done in finished)
-    return any(done.row is not None and done.row.id == mark.task_id for done in finished)
+    # A run that is followed by another one has no row yet.
+    ids = {done.row.id for done in finished if done.row is not None}
+    return mark.task_id in ids.union(after.task_id for done in finished for after in done.followers)

@@ -25,16 +25,18 @@ from django_q.exceptions import PackageRejected, ResultsUnavailable, TimeoutExce
 from django_q.executor import (
     announce_executed,
     close_connections,
+    decided,
     execute,
     send_signal,
     time_limit,
 )
-from django_q.followers import follower_of
+from django_q.followers import follower_of, what_follows
 from django_q.limit_options import LIMITS
 from django_q.package import Outcome, TaskPackage, function_path, open_package
-from django_q.recorder import Record, Stores, announce, pack, prepare, what_follows
+from django_q.recorder import Record, Stores, announce, pack, prepare
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
+from django_q.retries import log_retry
 from django_q.soft_limit import SoftLimit
 
 
@@ -46,9 +48,10 @@ class Worker:
         self._queue = queue
         self._slot = slot
         self._clerk = clerk
-        self._past = Past(stores, self._may_start, clerk.counts_lapses)
+        self._past = Past(stores, self._may_start, clerk.counts_lapses, clerk.tracker)
         self._admission = Admission(self._past)
         self._soft_limit = SoftLimit()
+        clerk.tracker.interrupt = self._soft_limit.cancel
         self._pid = os.getpid()
         self._lifetime = Lifetime(name, slot)
 
@@ -109,7 +112,7 @@ class Worker:
         try:
             past = History()
             if lease.deliveries != 1:
-                past = self._past.history(lease)
+                past = self._look_up(lease)
                 self._mark(Phase.OPENING, lease)
             package = self._open(lease, past)
             if package is not None:
@@ -127,6 +130,10 @@ class Worker:
             return False  # this process was stuck, and the housekeeper gave back what waited here
         # What may have lapsed another worker may have already.
         return lease.receipt is None or time.monotonic() < lease.until
+
+    def _look_up(self, lease: Lease) -> History:
+        """Give what became of a package before. Raises ResultsUnavailable when it must not wait."""
+        return self._past.history(lease)
 
     def _open(self, lease: Lease, past: History) -> TaskPackage | None:
         """Open a package; None when it was rejected, which is handed over."""
@@ -146,22 +153,26 @@ class Worker:
     def _run(self, lease: Lease, package: TaskPackage, past: History) -> None:
         if lease.deliveries != 1 or package.get("derived"):
             self._mark(Phase.CHECKING, lease, package)
-            if self._past.is_recorded(lease, package):
-                self._settle_again(lease, package)
+            ended = self._past.ending(lease, package)
+            if ended is not None:
+                self._settle_again(lease, ended)
                 return
         verdict = self._past.verdict(lease, package, past)
         if verdict is not None:
             now = timezone.now()
             self._mark(Phase.RUNNING, lease, package)
             failed = Outcome(package, False, verdict.text, now, now, cause=verdict.cause)
-            self._finish(lease, failed)
+            self._finish(lease, decided(failed, self._soft_limit))
         elif not self._is_postponed(lease, package):
             self._start(lease, package)
 
     def _start(self, lease: Lease, package: TaskPackage) -> None:
         """Run a task; nothing stands in its way any more."""
         self._mark(Phase.RUNNING, lease, package)
-        self._finish(lease, execute(package, self._soft_limit))
+        run = self._clerk.tracker.begin(package)
+        outcome = execute(package, self._soft_limit, run)
+        self._clerk.tracker.end(run)
+        self._finish(lease, outcome)
 
     def _is_postponed(self, lease: Lease, package: TaskPackage) -> bool:
         """Tell whether the task may not start yet, and let it come back later."""
@@ -180,11 +191,10 @@ class Worker:
         self._clerk.hand_over(Finished(record, lease.receipt))
         return True
 
-    def _settle_again(self, lease: Lease, package: TaskPackage) -> None:
-        """Send what follows a task that was done already: its first run may have been cut off."""
-        logger.info("Task %s [%s] was done already", package["name"], package["id"])
-        now = timezone.now()
-        after = what_follows(Outcome(package, True, None, now, now))
+    def _settle_again(self, lease: Lease, ended: Outcome) -> None:
+        """Send what follows a run that is recorded already: its first one may have been cut off."""
+        logger.info("Task %s [%s] was done already", ended.package["name"], ended.package["id"])
+        after = what_follows(ended, lease.payload)
         record = Record(None, lease.receipt, ledger_key=lease.key, followers=after)
         self._clerk.hand_over(Finished(record, lease.receipt))
 
@@ -202,7 +212,7 @@ class Worker:
             path = function_path(package["func"])
             name = str(package["name"])[:100]
             mark = mark._replace(task_id=package["id"], name=name, func=path)
-        self._slot.write_mark(mark)
+        self._slot.write_mark(mark, lease.place)
 
     def _finish(self, lease: Lease, outcome: Outcome) -> None:
         outcome, record = self._conclude(lease, outcome, self._soft_limit)
@@ -255,6 +265,9 @@ def _log(outcome: Outcome) -> None:
     package = outcome.package
     if outcome.success:
         logger.debug("Processed %s [%s]", package["name"], package["id"])
+        return
+    if outcome.again_in is not None:
+        log_retry(outcome)
         return
     path = function_path(package["func"])
     reason = str(outcome.result).split("\n", 1)[0].partition(" : Traceback")[0]

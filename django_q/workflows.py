@@ -1,0 +1,132 @@
+"""Groups: tasks that run side by side, and what is called once all of them have ended.
+
+Used by the producer. What follows in a cluster is found in `results.gatherings`.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django_q import humanhash
+from django_q.brokers import Broker
+from django_q.conf import Conf
+from django_q.enqueue import run_in_place, send
+from django_q.exceptions import PackageError
+from django_q.followers import element_package, link_parts
+from django_q.options import OPTIONS, take_options
+from django_q.order_options import settle_order
+from django_q.package import (
+    TaskPackage,
+    build_package,
+    check_element,
+    derived_id,
+    function_path,
+    seal_package,
+)
+from django_q.results import gatherings
+
+_CALL = "django_q.results.gatherings.call_with_results"
+#: Options of a group that its callback has too.
+_OF_CALLBACK = ("cluster", "sync")
+#: Packages that go to the broker in one call: some hundred fill a round trip.
+_CHUNK = 500
+
+
+class GroupId(str):
+    """The label of a group, with the id of the task that its callback is."""
+
+    #: None for a group without a callback.
+    callback_id: str | None = None
+
+
+def async_group(calls: Iterable[Any], callback: Any = None, **options: Any) -> GroupId:
+    """Run tasks side by side, in the cluster; gives their group.
+
+    A call is `(func, (args), {kwargs})`, a shorter tuple, or a function alone; `q_options` among
+    its keywords are options of its task. Each is a task of its own, with its own result.
+
+    The callback, given in the same way, is called once all have ended, with the list of their
+    results in the order of the calls as its first argument; in the place of one that failed is its
+    error, a `FailedResult`. Its id is the group's `callback_id`. Keywords are options of all tasks
+    of the group. Raises as `async_task`.
+    """
+    options = _checked(options, has_callback=callback is not None)
+    broker: Broker | None = options.pop("broker", None)
+    drawn = humanhash.uuid()[1]
+    group = GroupId(options.setdefault("group", drawn))
+    if callback is None:
+        _send(_members(calls, options), broker)
+        return group
+    group.callback_id = derived_id(drawn, "callback")
+    queue = options.get("cluster") or (broker.list_key if broker else Conf.CLUSTER_NAME)
+    # A part has a row of its own where any success has one.
+    options.setdefault("save", Conf.SAVE_LIMIT >= 0)
+    package = _collector(group.callback_id, callback, options)
+    gatherings.begin(group.callback_id, queue, seal_package(package, queue))
+    total = _send(_parts(calls, options, group.callback_id), broker)
+    gatherings.close(group.callback_id, total)
+    # They may all have ended before their number was known.
+    for ready in gatherings.complete([group.callback_id]):
+        with gatherings.claimed(ready.id) as is_ours:
+            if is_ours and not package.get("sync", Conf.SYNC):
+                send([package], broker)
+        if is_ours and package.get("sync", Conf.SYNC):
+            run_in_place(package)
+    return group
+
+
+def _checked(options: dict[str, Any], *, has_callback: bool) -> dict[str, Any]:
+    for key in sorted(set(options) - set(OPTIONS)):
+        raise PackageError(
+            f"{key!r} is no option of a task: give arguments of the functions with each call."
+        )
+    if has_callback and Conf.LEGACY == "write":
+        raise PackageError(
+            "Q_CLUSTER[\"legacy\"] is 'write', and a cluster of django-q2 knows no callback of a "
+            "group. Use async_iter with a hook until all clusters are of this release."
+        )
+    return settle_order(take_options({"q_options": options}))
+
+
+def _members(calls: Iterable[Any], options: dict[str, Any]) -> Iterator[TaskPackage]:
+    for call in calls:
+        check_element("An element of the group", call)
+        yield element_package(call, options, {})
+
+
+def _parts(
+    calls: Iterable[Any], options: dict[str, Any], gathering_id: str
+) -> Iterator[TaskPackage]:
+    for position, call in enumerate(calls):
+        check_element("An element of the group", call)
+        place = {"gather": (gathering_id, position), "has_row": True}
+        yield element_package(call, options, place)
+
+
+def _collector(gathering_id: str, callback: Any, options: dict[str, Any]) -> TaskPackage:
+    """Make the package of the task that calls the callback."""
+    check_element("callback", callback)
+    func, args, kwargs = link_parts(callback)
+    own = {**(getattr(func, "task_options", None) or {}), **(kwargs.pop("q_options", None) or {})}
+    inherited = {key: options[key] for key in _OF_CALLBACK if key in options}
+    package = build_package(_CALL, (gathering_id, func, args, kwargs), {}, inherited | own)
+    if package.get("unique"):
+        raise PackageError(
+            f"unique is {package['unique']!r:.100}, but the callback of a group has to run: "
+            "leave it out."
+        )
+    package |= {"id": gathering_id, "derived": True, "shown_as": function_path(func)}
+    return package
+
+
+def _send(packages: Iterator[TaskPackage], broker: Broker | None) -> int:
+    """Send packages, some hundred at a time, or run them in place; how many there were."""
+    count = 0
+    while chunk := list(itertools.islice(packages, _CHUNK)):
+        count += len(chunk)
+        if chunk[0].get("sync", Conf.SYNC):
+            for package in chunk:
+                run_in_place(package)
+        else:
+            send(chunk, broker)
+    return count
