@@ -7,7 +7,7 @@ no rule about them.
 import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router, transaction
@@ -33,16 +33,28 @@ _DECLARED = (
     *("func", "hook", "args", "kwargs", "cluster", "intended_date_kwarg", "catch_up"),
     *_TIMING,
 )
-#: Begins the column `declaration` of what the settings declare, and of what code does.
-_BY_SETTINGS, _BY_CODE = "settings ", "code "
-#: The error of a schedule that was declared once.
-_GONE = 'It is no longer declared in Q_CLUSTER["schedules"].'
+#: Begins the column `declaration` of what the settings declare, of what decorators do, and of what
+#: other code does.
+_BY_SETTINGS, _BY_DECORATOR, _BY_CODE = "settings ", "decorator ", "code "
+#: Begins the error of a schedule that was declared once.
+_GONE = "It is no longer declared "
 #: A column that a declaration leaves out tells the type.
 _TYPES = {
     "cron": Schedule.CRON,
     "seconds": Schedule.SECONDS,
     "minutes": Schedule.MINUTES,
 }
+
+
+class Declarations(NamedTuple):
+    """The schedules that one place declares: by name, as in `Q_CLUSTER["schedules"]`."""
+
+    entries: Mapping[str, Any]
+    #: Where, in words that follow "declared".
+    where: str
+    mark: str = _BY_DECORATOR
+    #: Whether that are all of them: those that are missing are gone.
+    is_complete: bool = True
 
 
 def schedule(func: Any, *args: Any, **kwargs: Any) -> Schedule:
@@ -77,47 +89,58 @@ def schedule(func: Any, *args: Any, **kwargs: Any) -> Schedule:
         if known is None:
             made.save(using=alias)
             return made
-        if (known.declaration or "").startswith(_BY_SETTINGS):
-            raise IntegrityError(f'{made.name!r} is declared in Q_CLUSTER["schedules"].')
+        if (known.declaration or "").startswith((_BY_SETTINGS, _BY_DECORATOR)):
+            raise IntegrityError(
+                f'{made.name!r} is declared in Q_CLUSTER["schedules"] or beside its function.'
+            )
         _lay_over(known, made, values.get("next_run") is not None)
         return known
 
 
-def synchronise(queue: str) -> None:
-    """Make the schedules of a queue what `Q_CLUSTER["schedules"]` says of them, by name.
+def synchronise(queue: str, declared: Declarations | None = None) -> None:
+    """Make the schedules of a queue what one place says of them: `Q_CLUSTER["schedules"]`.
 
     New ones are made, changed ones are changed, those that are declared no longer are disabled.
     Schedules that were made otherwise stay as they are. What cannot be made is logged, and the
     others are.
     """
     alias = router.db_for_write(Schedule)
-    for name, values in Conf.SCHEDULES.items():
+    place = declared or Declarations(Conf.SCHEDULES, 'in Q_CLUSTER["schedules"]', _BY_SETTINGS)
+    for name, values in place.entries.items():
         try:
             made = _declared(name, values)
             if (made.cluster or Conf.PREFIX) == queue:
-                _synchronise_one(made, values, alias)
+                made.declaration = place.mark + _digest(made, values)
+                _synchronise_one(made, values, alias, place)
         except (ValidationError, ValueError, TypeError, PackageError) as error:
             reason = " ".join(error.messages) if isinstance(error, ValidationError) else error
-            logger.error('Q_CLUSTER["schedules"] declares %s, which cannot be: %s', name, reason)
-    gone = Schedule.objects.using(alias).filter(declaration__startswith=_BY_SETTINGS, enabled=True)
-    for row in gone.exclude(name__in=list(Conf.SCHEDULES)):
-        if (row.cluster or Conf.PREFIX) == queue:
-            row.enabled, row.error = False, _GONE
-            row.save(using=alias, update_fields=["enabled", "error"])
-            logger.warning("Schedule %s is disabled: %s", row.name, _GONE)
+            logger.error("%s is declared %s, which cannot be: %s", name, place.where, reason)
+    if place.is_complete:
+        _disable_gone(queue, alias, place)
 
 
-def _synchronise_one(made: Schedule, values: Mapping[str, Any], alias: str) -> None:
-    made.declaration = _BY_SETTINGS + _digest(made, values)
+def _synchronise_one(
+    made: Schedule, values: Mapping[str, Any], alias: str, place: Declarations
+) -> None:
     with _name_held(str(made.name), alias):
         known = _named(str(made.name), alias)
         if known is None:
             made.save(using=alias)
-            logger.info("Schedule %s was made, as the settings declare", made.name)
-        elif not (known.declaration or "").startswith(_BY_SETTINGS):
+            logger.info("Schedule %s was made, as declared %s", made.name, place.where)
+        elif not (known.declaration or "").startswith(place.mark):
             raise ValueError("A schedule of that name was made otherwise. Rename or delete it.")
         elif _lay_over(known, made, values.get("next_run") is not None):
-            logger.info("Schedule %s was changed, as the settings declare", made.name)
+            logger.info("Schedule %s was changed, as declared %s", made.name, place.where)
+
+
+def _disable_gone(queue: str, alias: str, place: Declarations) -> None:
+    reason = f"{_GONE}{place.where}."
+    ours = Schedule.objects.using(alias).filter(declaration__startswith=place.mark, enabled=True)
+    for row in ours.exclude(name__in=list(place.entries)):
+        if (row.cluster or Conf.PREFIX) == queue:
+            row.enabled, row.error = False, reason
+            row.save(using=alias, update_fields=["enabled", "error"])
+            logger.warning("Schedule %s is disabled: %s", row.name, reason)
 
 
 def _declared(name: str, values: Any) -> Schedule:
@@ -153,7 +176,8 @@ def _make(
     if "schedule_type" not in columns:
         kinds = [kind for column, kind in _TYPES.items() if column in columns]
         columns["schedule_type"] = kinds[0] if kinds else Schedule.ONCE
-    options = _pop_options(kwargs := dict(kwargs))
+    options = _pop_options(kwargs := dict(kwargs), func)
+    func = getattr(func, "module_path", func)
     hook = columns.get("hook", options.pop("hook", None))
     if options.get("broker") is not None:
         raise PackageError("A schedule cannot keep a broker: name its queue, with cluster.")
@@ -170,14 +194,14 @@ def _make(
     return made
 
 
-def _pop_options(kwargs: dict[str, Any]) -> dict[str, Any]:
+def _pop_options(kwargs: dict[str, Any], func: Any) -> dict[str, Any]:
     """Move the task's options out of the keywords, as `take_options` will when it is due."""
     inner = kwargs.pop("q_options", None) or {}
     if not isinstance(inner, Mapping):
         raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
     named = {key: kwargs.pop(key) for key in OPTIONS if kwargs.get(key) is not None}
     first = {key: named[key] for key in ("task_name",) if key in named}
-    return named | dict(inner) | first
+    return {**getattr(func, "task_options", {}), **named, **inner, **first}
 
 
 def _try_out(
@@ -193,7 +217,7 @@ def _lay_over(row: Schedule, made: Schedule, is_time_given: bool) -> bool:
     now = timezone.now()
     is_new = row.declaration != made.declaration
     differs = {name for name in _DECLARED if getattr(row, name) != getattr(made, name)}
-    if not is_new and not differs and row.error != _GONE:
+    if not is_new and not differs and not (row.error or "").startswith(_GONE):
         return False
     for name in (*_DECLARED, "sealed", "declaration", *(["repeats"] if is_new else [])):
         setattr(row, name, getattr(made, name))

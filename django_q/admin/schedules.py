@@ -168,7 +168,8 @@ class ScheduleAdmin(QuickAdmin):
     def origin(self, obj: Schedule) -> Any:
         """Say who makes the schedule what it is, and will do so again."""
         by = (obj.declaration or "").partition(" ")[0]
-        return {"settings": 'Q_CLUSTER["schedules"]', "code": _("code")}.get(by)
+        places = {"settings": 'Q_CLUSTER["schedules"]', "decorator": "@periodic"}
+        return (places | {"code": _("code")}).get(by)
 
 
 def _served_queues() -> Collection[str] | None:

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from django_q.brokers import Broker
 from django_q.conf import Conf, logger
+from django_q.discovery import declared_by_decorators
 from django_q.planning import synchronise
 from django_q.punctuality import unpunctual
 from django_q.schedule_rows import ScheduleRows
@@ -21,16 +22,23 @@ class Timetable:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._rows = ScheduleRows(broker.list_key)
-        self._scheduler = Scheduler(broker, SoftLimit())
+        self._soft_limit = SoftLimit()
+        self._scheduler = Scheduler(broker, self._soft_limit)
         self._is_synchronised = False
         self._told: set[int] | None = None
 
     def synchronise(self) -> None:
-        """Make the schedules that settings declare, once. Raises ResultsUnavailable."""
-        if not self._is_synchronised:
-            with self._rows.watched():
-                synchronise(self._broker.list_key)
-            self._is_synchronised = True
+        """Make the schedules that settings and decorators declare, once.
+
+        Raises ResultsUnavailable.
+        """
+        if self._is_synchronised:
+            return
+        beside = declared_by_decorators(self._soft_limit)
+        with self._rows.watched():
+            synchronise(self._broker.list_key)
+            synchronise(self._broker.list_key, beside)
+        self._is_synchronised = True
 
     def look(self) -> None:
         """Enqueue what is due. Raises as `Scheduler.run_due`."""

@@ -5,8 +5,9 @@ Called in any process. `wait` is in milliseconds, negative for ever; `cached` (d
 a transaction of the caller's own, MySQL shows it nothing new.
 """
 
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
@@ -66,7 +67,11 @@ def result_or_raise(task_id: str, wait: float = 0, cached: bool | float | None =
 
     Raises TaskFailed when it failed, and TaskNotDone when it has not ended within `wait`.
     """
-    task = fetch(task_id, wait, cached)
+    return value_or_raise(task_id, fetch(task_id, wait, cached))
+
+
+def value_or_raise(task_id: str, task: Task | None) -> Any:
+    """Give the value of the task that was found for an id, or raise as `result_or_raise`."""
     if task is None:
         raise TaskNotDone(f"The task {task_id} has not ended, or its result was not kept.")
     if not task.success:
@@ -79,9 +84,7 @@ def fetch(task_id: str, wait: float = 0, cached: bool | float | None = None) -> 
 
     Waits up to `wait` milliseconds for it.
     """
-    if _is_cached(cached):
-        return fetch_cached(task_id, wait)
-    return _wait_for(_Search(task_id, Task.objects.all()), wait)
+    return _wait_for(search(task_id, cached), wait)
 
 
 def attempts(task_id: str) -> list[Attempt]:
@@ -214,6 +217,23 @@ def delete_cached(task_id: str, broker: Any = None) -> bool:
 # How it is found.
 
 
+def search(task_id: str, cached: bool | float | None = None) -> Callable[[], Task | None]:
+    """Give a function that looks for a task once, as `fetch` does."""
+    if _is_cached(cached):
+        return functools.partial(_store(None).fetch, task_id)
+    return _Search(task_id, Task.objects.all())
+
+
+def pauses(wait: float) -> Iterator[float]:
+    """Give the seconds to wait before each further look, until `wait` milliseconds are over."""
+    end = time.monotonic() + wait / 1000 if wait >= 0 else float("inf")
+    pause = _FIRST_PAUSE
+    while (left := end - time.monotonic()) > 0:
+        # The last look is at the very end.
+        yield min(pause, left)
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+
+
 class _Search:
     """Looks for one task in the database: one cheap query a call, where there is an id."""
 
@@ -235,15 +255,11 @@ class _Search:
 
 def _wait_for(look: Callable[[], _Found | None], wait: float) -> _Found | None:
     """Look until there is something, for `wait` milliseconds (negative: for ever)."""
-    end = time.monotonic() + wait / 1000 if wait >= 0 else float("inf")
-    pause = _FIRST_PAUSE
-    while (found := look()) is None:
-        left = end - time.monotonic()
-        if left <= 0:
-            return None
-        # The last look is at the very end.
-        time.sleep(min(pause, left))
-        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+    found = look()
+    for pause in pauses(wait) if found is None else ():
+        time.sleep(pause)
+        if (found := look()) is not None:
+            break
     return found
 
 

@@ -221,7 +221,7 @@ def test_declared_schedules_are_there_when_the_cluster_is(
     started = cluster()
 
     trace.wait_start("mine")
-    started.wait_log("declares wrong, which cannot be")
+    started.wait_log("wrong is declared in .*, which cannot be")
     assert Schedule.objects.get().name == "mine"
 
 

@@ -139,7 +139,7 @@ def test_a_wrong_declaration_is_told_and_the_others_are_made(
     assert list(Schedule.objects.order_by("pk").values_list("name", "enabled")) == [
         *(("first", True), ("second", True))
     ]
-    assert "declares first, which cannot be" in caplog.text
+    assert 'first is declared in Q_CLUSTER["schedules"], which cannot be' in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["H", "hourly", "HOURLY"])
