@@ -35,6 +35,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> Sequence[CheckMess
     if any(message.is_serious() for message in messages):
         return messages
     messages += _own_package()
+    messages += _pickles(raw)
     messages += _log_level(raw)
     messages += _cache_alias(raw)
     messages += _heartbeat_cache(raw)
@@ -79,6 +80,20 @@ def _unknown_keys(raw: dict[str, Any]) -> list[CheckMessage]:
             Warning(f"Q_CLUSTER has no setting {key!r}; it is ignored.", hint, id="django_q.W002")
         )
     return messages
+
+
+def _pickles(raw: dict[str, Any]) -> list[CheckMessage]:
+    is_written = raw.get("serializer", "pickle") == "pickle" or raw.get("legacy") == "write"
+    if raw.get("pickles", True) or not is_written:
+        return []
+    return [
+        Error(
+            'Q_CLUSTER["pickles"] is False, but this project writes pickles itself, which none of '
+            "its clusters would open.",
+            'Set "serializer": "json", and no "legacy": "write".',
+            id="django_q.E012",
+        )
+    ]
 
 
 def _log_level(raw: dict[str, Any]) -> list[CheckMessage]:

@@ -1,11 +1,16 @@
 """Finds functions and classes by their dotted paths. Importing user code, so in the main thread."""
 
+import fnmatch
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.utils.module_loading import import_string
 
+from django_q.conf import Conf
 from django_q.exceptions import PackageError
+
+#: Tasks of our own, which are always let through: those that collect parts.
+_OURS = ("django_q.results.gatherings.*",)
 
 
 def find_function(func: str | Callable[..., Any]) -> Callable[..., Any]:
@@ -13,6 +18,7 @@ def find_function(func: str | Callable[..., Any]) -> Callable[..., Any]:
 
     Not remembered: it takes less than a microsecond, and tests put others in its place.
     """
+    check_allowed(func)
     if not isinstance(func, str):
         return func
     try:
@@ -20,6 +26,26 @@ def find_function(func: str | Callable[..., Any]) -> Callable[..., Any]:
     except (ImportError, AttributeError, ValueError) as error:
         raise PackageError(f"The function {func!r} cannot be found: {error}") from error
     return found if callable(found) else _call_of(func, found)
+
+
+def check_allowed(func: str | Callable[..., Any]) -> None:
+    """Raise PackageError for what `Q_CLUSTER["functions"]` does not let tasks and hooks call.
+
+    Looks at the dotted path only: nothing is imported for it.
+    """
+    patterns = Conf.FUNCTIONS
+    if patterns is None:
+        return
+    if isinstance(func, str):
+        path = func
+    else:
+        named = func if hasattr(func, "__qualname__") else type(func)
+        path = f"{named.__module__}.{named.__qualname__}"
+    if not any(fnmatch.fnmatchcase(path, pattern) for pattern in (*patterns, *_OURS)):
+        raise PackageError(
+            f'{path!r} is not among what Q_CLUSTER["functions"] lets tasks call: '
+            f"{', '.join(patterns) or 'nothing'}."
+        )
 
 
 def function_of(package: Mapping[str, Any]) -> Callable[..., Any]:

@@ -76,6 +76,17 @@ class Settings:
     poll: float = _setting(0.2, "Pause of brokers that have to poll.", "s", 0)
     legacy: str = _setting("read", "django-q2 packages: `read`, `write` too, or `off`.")
     compress: bool = _setting(False, "Compress packages with zlib.")
+    serializer: str = _setting("pickle", "What packages are written as: `pickle` or `json`.")
+    pickles: bool = _setting(True, "Open packages that are pickles.")
+    package_max_age: float | None = _setting(
+        None, "Older packages are rejected; None: none.", "s", 1
+    )
+    signing_key: str | list[str] | None = _setting(
+        None, "Signs packages in place of `SECRET_KEY`; of a list the first, the others are read."
+    )
+    functions: list[str] | None = _setting(
+        None, "Patterns of what tasks and hooks may call, such as `shop.tasks.*`; None: anything."
+    )
     max_package: int = _setting(256 * 2**20, "Largest package that is opened.", "bytes", 1024)
     # Cluster
     workers: int = _setting(_default_workers, "Worker processes.", "processes", 1)
@@ -125,6 +136,7 @@ class Settings:
     CHOICES: ClassVar[Mapping[str, tuple[Any, ...]]] = types.MappingProxyType(
         {
             "legacy": ("read", "write", "off"),
+            "serializer": ("pickle", "json"),
             "start_method": (None, "fork", "forkserver", "spawn"),
             "save_limit_per": (None, "group", "name", "func"),
         }

@@ -1,8 +1,9 @@
 """Turns values into signed text and back: Django's signatures, with keys derived once.
 
-Two formats. *Ours* is `~p.<data>:<time>:<signature>`: `p` says pickle (`pz`: behind zlib), and the
-salt binds project, purpose and queue, so that a heartbeat or a cached result cannot be taken for
-a task. *Legacy* is Django Q's: `django.core.signing.dumps` with the project's name as salt.
+Two formats. *Ours* is `~p.<data>:<time>:<signature>`: `p` says pickle, `j` JSON (`pz`, `jz`:
+behind zlib), and the salt binds project, purpose and queue, so that a heartbeat or a cached result
+cannot be taken for a task. *Legacy* is Django Q's: `django.core.signing.dumps` with the project's
+name as salt.
 """
 
 import datetime
@@ -16,11 +17,13 @@ from django.core.signing import (
     BadSignature,
     Signer,
     TimestampSigner,
+    b62_decode,
     b64_decode,
     b64_encode,
 )
 from django.utils.crypto import salted_hmac
 
+from django_q import json_format
 from django_q.conf import Conf
 from django_q.exceptions import PackageRejected
 
@@ -28,6 +31,8 @@ __all__ = ["BadSignature", "PickleSerializer", "SignedPackage", "seal", "unseal"
 
 #: First character of our format; no base64 text begins with it.
 _MARK = "~"
+#: What stands before the dot.
+_KINDS = tuple(f"{_MARK}{kind}" for kind in ("p", "pz", "j", "jz"))
 
 
 class PickleSerializer:
@@ -56,6 +61,7 @@ class SignedPackage:
     def loads(obj: str) -> Any:
         """Check and unpickle; raises BadSignature for text that is not ours."""
         signed = _signer(Conf.version, Conf.PREFIX).unsign(obj)
+        check_pickles()
         is_compressed = signed.startswith(".")
         data = b64_decode(signed[is_compressed:].encode())
         return _LegacyUnpickler(io.BytesIO(_expand(data) if is_compressed else data)).load()
@@ -75,30 +81,56 @@ def _utc() -> datetime.timezone:
 
 
 def seal(obj: Any, purpose: str, queue: str) -> str:
-    """Sign a pickle of `obj` in our format, for this purpose ("task", "stat", ...) and queue."""
-    data = pickle.dumps(obj, protocol=pickle.HIGHEST_PROTOCOL)
-    kind = "p"
+    """Sign `obj` in our format, for this purpose ("task", "stat", ...) and queue.
+
+    As a pickle or as JSON, as `Q_CLUSTER["serializer"]` says. Raises what that raises.
+    """
+    data, kind = serialized(obj), "j" if Conf.SERIALIZER == "json" else "p"
     if Conf.COMPRESSED and len(squeezed := zlib.compress(data)) < len(data) - 1:
-        data, kind = squeezed, "pz"
+        data, kind = squeezed, f"{kind}z"
     text = f"{_MARK}{kind}.{b64_encode(data).decode()}"
     return _signer(Conf.version, _salt(purpose, queue)).sign(text)
 
 
+def serialized(obj: Any) -> bytes:
+    """Give a value as the bytes that are signed. Runs its code; raises whatever that raises."""
+    if Conf.SERIALIZER == "json":
+        return json_format.dumps(obj)
+    return pickle.dumps(obj, protocol=pickle.HIGHEST_PROTOCOL)
+
+
 def unseal(text: str, purpose: str, queue: str) -> Any:
-    """Check and unpickle text of our format; unpickling runs code of the classes in it.
+    """Check and read text of our format; a pickle runs code of the classes in it.
 
     Raises BadSignature for text that was not sealed for this purpose and queue, and
-    PackageRejected for text that is larger than `Q_CLUSTER["max_package"]` or of another format.
+    PackageRejected for text that is larger than `Q_CLUSTER["max_package"]`, of another format, or
+    a pickle where those are refused.
     """
     # The signature only: TimestampSigner would read the time as well, which nobody asks for here.
     signed = Signer.unsign(_signer(Conf.version, _salt(purpose, queue)), text)
     kind, _, encoded = signed.rpartition(":")[0].partition(".")
-    data = b64_decode(encoded.encode())
-    if kind == f"{_MARK}pz":
-        data = _expand(data)
-    elif kind != f"{_MARK}p":
+    if kind not in _KINDS:
         raise PackageRejected(f"The package has the unknown format {kind!r}.")
+    data = b64_decode(encoded.encode())
+    if kind.endswith("z"):
+        data = _expand(data)
+    if kind[1] == "j":
+        return json_format.loads(data)
+    check_pickles()
     return pickle.loads(data)
+
+
+def check_pickles() -> None:
+    """Raise PackageRejected where no pickles are opened."""
+    if not Conf.PICKLES:
+        raise PackageRejected(
+            'The package is a pickle, which Q_CLUSTER["pickles"] = False refuses.'
+        )
+
+
+def sealed_at(text: str) -> float:
+    """Give when text of either format was sealed, in seconds since 1970; once it was checked."""
+    return float(b62_decode(text.rsplit(":", 2)[1]))
 
 
 def is_legacy(text: str) -> bool:
@@ -140,4 +172,8 @@ class _Signer(TimestampSigner):
 
 @functools.lru_cache(maxsize=64)
 def _signer(version: int, salt: str) -> _Signer:
-    return _Signer(key=Conf.SECRET_KEY, salt=salt)
+    keys = Conf.SIGNING_KEY
+    if not keys:
+        return _Signer(key=Conf.SECRET_KEY, salt=salt)
+    first, *others = [keys] if isinstance(keys, str) else keys
+    return _Signer(key=first, fallback_keys=others, salt=salt)
