@@ -45,7 +45,7 @@ def enqueue_call(
 ) -> str:
     """Hand a task to the cluster as `async_task` does; all keywords are the function's."""
     broker = options.pop("broker", None)
-    return _hand_over([_pack(func, args, kwargs, options)], broker)[0]
+    return hand_over([_pack(func, args, kwargs, options)], broker)[0]
 
 
 def async_tasks(func: Any, args_iter: Iterable[Any], **options: Any) -> list[str]:
@@ -67,11 +67,11 @@ def async_tasks(func: Any, args_iter: Iterable[Any], **options: Any) -> list[str
         if gathering:
             for position, package in enumerate(packages, len(ids)):
                 package["gather"] = (gathering, position)
-        ids += _hand_over(packages, broker)
+        ids += hand_over(packages, broker)
     return ids
 
 
-def _hand_over(packages: list[TaskPackage], broker: Broker | None) -> list[str]:
+def hand_over(packages: list[TaskPackage], broker: Broker | None) -> list[str]:
     """Send packages that have the same options, or run them in place; the ids to ask for.
 
     Those of others for unique tasks that are not sent.

@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 from django_q import signals
 from django_q.brokers import broker_path
 from django_q.conf import Conf
-from django_q.enqueue import run_in_place, send
+from django_q.enqueue import hand_over
 from django_q.exceptions import ConfigurationError, PackageError
 from django_q.executor import send_signal
 from django_q.framework.calls import TaskCall
@@ -108,20 +108,31 @@ class Door:
 
     def _send(self, package: TaskPackage, result: Any) -> None:
         send_signal(signals.pre_enqueue, task=package)
-        enqueued = self.family.signals.task_enqueued
         with_values(result, enqueued_at=package["started"])
-        if not Conf.SYNC:
-            send([package])
+        enqueued = self.family.signals.task_enqueued
+        if Conf.SYNC:
             enqueued.send(type(self), task_result=result)
+            self._run_in_place(package, result)
+            return
+        (task_id,) = hand_over([package], None)
+        if task_id != package["id"]:
+            # Another task has the key of this unique one, and is given instead.
+            with_values(result, id=task_id)
+            result.refresh()
             return
         enqueued.send(type(self), task_result=result)
+
+    def _run_in_place(self, package: TaskPackage, result: Any) -> None:
         try:
-            run_in_place(package)
+            hand_over([package], None)
         except KeyboardInterrupt:
             raise
-        except BaseException:
-            if not Task.objects.filter(pk=package["id"]).exists():
-                raise
+        except BaseException as error:  # what the task raised is in its result
+            try:
+                result.refresh()
+            except self.family.no_result:
+                raise error from None
+            return
         result.refresh()
 
     def get_result(self, result_id: str) -> Any:
