@@ -26,25 +26,31 @@ class TaskCall:
         """Give the function for one run: with signals, context, and a result in JSON.
 
         Puts into the package, for its end, that it is of the framework: a package that was sent by
-        the task's path does not say so.
+        the task's path does not say so. A coroutine has begun with this call, since receivers and
+        database do not belong on its loop.
         """
         package.setdefault("task_backend", self._backend.alias)
-        task, family = self._task, self._family
-
-        def begin(args: tuple[Any, ...]) -> tuple[Any, ...]:
-            result = running_result(family, task, package["task_backend"], package)
-            send_signal(family.signals.task_started, type(self._backend), task_result=result)
-            if task.takes_context:
-                return (family.base.TaskContext(task_result=result), *args)
-            return args
+        func, normalize_json = self._task.func, self._family.base.normalize_json
 
         def run(*args: Any, **kwargs: Any) -> Any:
-            return family.base.normalize_json(task.func(*begin(args), **kwargs))
+            return normalize_json(func(*self._begin(package), *args, **kwargs))
+
+        if not inspect.iscoroutinefunction(func):
+            return run
+        context = self._begin(package)
 
         async def await_it(*args: Any, **kwargs: Any) -> Any:
-            return family.base.normalize_json(await task.func(*begin(args), **kwargs))
+            return normalize_json(await func(*context, *args, **kwargs))
 
-        return await_it if inspect.iscoroutinefunction(task.func) else run
+        return await_it
+
+    def _begin(self, package: TaskPackage) -> tuple[Any, ...]:
+        """Send `task_started`; gives the context, if the task takes it."""
+        family = self._family
+        result = running_result(family, self._task, package["task_backend"], package)
+        send_signal(family.signals.task_started, type(self._backend), task_result=result)
+        is_wanted = self._task.takes_context
+        return (family.base.TaskContext(task_result=result),) if is_wanted else ()
 
     def ended(self, outcome: Outcome) -> None:
         """Tell the receivers of `task_finished` that the last run has ended."""
