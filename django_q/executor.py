@@ -8,6 +8,7 @@ import contextlib
 import inspect
 import traceback
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -24,12 +25,15 @@ from django_q.options import LONGEST_TIME
 from django_q.package import FailureCause, Outcome, TaskPackage, function_path
 from django_q.reporters import error_reporter
 from django_q.retries import decide
+from django_q.run import Run
 from django_q.soft_limit import SoftLimit
 
 #: Seconds the error reporters may take: one that sends over a slow network, not one that hangs.
 _REPORT_TIME = 10.0
 #: Modules whose frames an error's text leaves out where they come first.
-_OWN = (__name__, find_function.__module__, "django_q.framework.calls")
+_OWN = (
+    __name__, find_function.__module__, "django_q.framework.calls", "django_q.coroutines",
+)  # fmt: skip
 #: Seconds a project's own backoff function may take: it computes a number.
 _DECISION_TIME = 1.0
 
@@ -43,26 +47,41 @@ def time_limit(package: TaskPackage) -> float | None:
     return float(limit) if 0 < limit <= LONGEST_TIME else None
 
 
-def execute(package: TaskPackage, soft_limit: SoftLimit, *, in_place: bool = False) -> Outcome:
+def execute(
+    package: TaskPackage,
+    soft_limit: SoftLimit,
+    run: Run | None = None,
+    *,
+    in_place: bool = False,
+) -> Outcome:
     """Run a package to its outcome. Raises nothing: what the task raises is a failure.
 
     In place there is no limit, and no other run.
     """
     started = timezone.now()
-    token = enter(CurrentTask(package, started, None if in_place else time_limit(package)))
+    token = enter(CurrentTask(package, started, None if in_place else time_limit(package), run))
     try:
         result = _run(package, soft_limit)
     except BaseException as error:  # whatever a task raises, SystemExit too, only fails the task
-        ended = timezone.now()
-        outcome = Outcome(package, False, error_text(error), started, ended, error, _cause(error))
-        if not in_place:
-            outcome = decided(outcome, soft_limit)
-        if outcome.again_in is None:
-            _report(package, soft_limit)
-        return outcome
+        return see_to(failure(package, started, error), soft_limit, in_place=in_place)
     finally:
         leave(token)
     return Outcome(package, True, result, started, timezone.now())
+
+
+def failure(package: TaskPackage, started: datetime, error: BaseException) -> Outcome:
+    """Give the outcome of a run that raised this error."""
+    text, ended = error_text(error), timezone.now()
+    return Outcome(package, False, text, started, ended, error, _cause(error))
+
+
+def see_to(outcome: Outcome, soft_limit: SoftLimit, *, in_place: bool = False) -> Outcome:
+    """See to a failure whose error is being handled: another run follows, or reporters are told."""
+    if not in_place:
+        outcome = decided(outcome, soft_limit)
+    if outcome.again_in is None:
+        _report(outcome.package, soft_limit)
+    return outcome
 
 
 def decided(outcome: Outcome, soft_limit: SoftLimit) -> Outcome:

@@ -34,7 +34,7 @@ class Burial:
 
     def bury(self, slot: Slot, obituary: Obituary) -> None:
         """Settle, charge and give back. Raises BrokerError or ResultsUnavailable, to try again."""
-        finished = self._settle(_finished(slot))
+        finished = self._settle(self._without_sent(_finished(slot)))
         settled = {done.receipt for done in finished if done.receipt is not None}
         marks = slot.read_marks()
         # Whoever killed it: a death of what was cancelled is charged to nobody.
@@ -47,6 +47,21 @@ class Burial:
         if holdings is not None:
             dealt_with = settled.union(mark.receipt for mark in marks if mark.receipt is not None)
             self._give_back([r for r in holdings.receipts if r not in dealt_with], holdings.holder)
+
+    def _without_sent(self, finished: list[Record]) -> list[Record]:
+        """Take their followers from those outcomes whose lease is not held any more.
+
+        They were sent before it was acknowledged: a second copy might run beside the first. If it
+        lapsed instead, whoever leases the package finds its outcome, and sends them.
+        """
+        receipts = [done.receipt for done in finished if done.followers and done.receipt]
+        if not (receipts and self._broker.can_renew and self._broker.portable_receipts):
+            return finished
+        gone = set(receipts) - set(self._broker.renew(receipts))
+        return [
+            done._replace(followers=(), acknowledge=False) if done.receipt in gone else done
+            for done in finished
+        ]
 
     def _settle(self, finished: list[Record]) -> list[Record]:
         """Settle in one go, or else each by itself; gives those that are settled."""

@@ -5,7 +5,8 @@ Duties, each on its own clock, and none stops the others when its server is away
 1. bury the dead: settle what they had finished, charge what killed them, give back the rest;
 2. renew for workers that hold the interpreter too long to do it themselves;
 3. keep the heartbeat;
-4. enqueue the tasks of schedules that are due, and tell of those that are late;
+4. enqueue packages that were delayed and the tasks of schedules, when they are due, and tell of
+   schedules that are late;
 5. prune results and old rows of all books; keep the permits of what runs;
 6. end a cluster that was to run once, when its queue is empty;
 7. when the supervisor is gone: see that no worker outlives it, and give back what they had.
@@ -19,7 +20,9 @@ from collections.abc import Callable
 from django_q.brokers import Broker
 from django_q.cluster.backoff import Backoff
 from django_q.cluster.burial import Burial
+from django_q.cluster.cancelling import PERIOD, Cancelling
 from django_q.cluster.child import Boot
+from django_q.cluster.delayed import DelayedPackages
 from django_q.cluster.heartbeat import Heartbeat
 from django_q.cluster.metrics import forget_process
 from django_q.cluster.offspring import kill_group
@@ -29,7 +32,16 @@ from django_q.cluster.timetable import Timetable
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
 from django_q.recorder import Stores
-from django_q.results import gatherings, keys, ledger, paces, permits
+from django_q.results import (
+    attempts,
+    cancellations,
+    gatherings,
+    keys,
+    ledger,
+    paces,
+    permits,
+    tracking,
+)
 from django_q.results.pruning import prune
 
 #: Longest time a death or the end of the supervisor goes unnoticed.
@@ -91,11 +103,14 @@ class Housekeeper:
         self._was_empty = False
         self._duties = [
             _Duty("burying the dead", 0.0, self._bury),
+            _Duty("cancelling", PERIOD, Cancelling(boot.board, self._slots).look),
             _Duty("renewing for stuck workers", _TICK, self._renew_for_stuck),
             _Duty("heartbeat", Conf.GUARD_CYCLE, self._heartbeat.beat),
+            _Duty("delayed packages", 0.0, DelayedPackages(broker).look),
             _Duty("pruning", _PRUNE_PERIOD, self._prune),
             _Duty("gatherings", _GATHER_PERIOD, settlement.send_gathered),
             _Duty("permits", Conf.RETRY / 3, self._renew_permits),
+            _Duty("tasks under way", Conf.RETRY, _put_tracked_right),
             _Duty("the ledger", _LEDGER_PERIOD, self._drop_old_rows),
         ]
         if Conf.SCHEDULER:
@@ -201,7 +216,8 @@ class Housekeeper:
     def _drop_old_rows(self) -> None:
         ledger.drop_old_rows()
         gatherings.drop_old()
-        for books in (keys, permits, paces):
+        attempts.drop_old()
+        for books in (keys, permits, paces, cancellations, tracking):
             books.drop_old()
 
     def _end_when_empty(self) -> None:
@@ -216,6 +232,11 @@ class Housekeeper:
             logger.info("The queue %s is empty", self._broker.list_key)
             os.kill(self._boot.supervisor, signal.SIGTERM)
         self._was_empty = is_empty
+
+
+def _put_tracked_right() -> None:
+    # A clerk says at a third of `retry` what runs; after three such silences the lease has lapsed.
+    tracking.put_right(Conf.RETRY + _SILENCE)
 
 
 def _is_alive(slot: Slot) -> bool:

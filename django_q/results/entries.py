@@ -7,7 +7,7 @@ housekeeper after the worker was killed. It holds plain values only.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from django_q.results import keys, permits
+from django_q.results import attempts, cancellations, keys, permits, tracking
 
 
 class Entry(NamedTuple):
@@ -19,8 +19,12 @@ class Entry(NamedTuple):
 
 #: Kind -> what writes all entries of that kind in a batch. Each must bear to be called again.
 _WRITERS: Mapping[str, Callable[[Sequence[tuple[Any, ...]]], None]] = {
+    "attempt": attempts.write,
     "free_key": keys.free,
     "free_permit": permits.free,
+    "untrack": tracking.untrack,
+    "reschedule": tracking.reschedule,
+    "uncancel": cancellations.uncancel,
 }
 
 
