@@ -57,6 +57,13 @@ def dispatch(broker: Broker, packages: Sequence[Follower]) -> None:
             _send(broker, [member.payload for member in members], delay, priority)
 
 
+def drop_delayed(queue: str) -> int:
+    """Forget what is kept for a queue until it is due; how many packages."""
+    alias = router.db_for_write(Delayed)
+    with told(alias, "Delayed packages cannot be dropped"):
+        return Delayed.objects.using(alias).filter(queue=queue).delete()[0]
+
+
 def _send(broker: Broker, payloads: list[str], delay: float, priority: int) -> None:
     # A broker of one's own may know of neither.
     more: dict[str, float] = {"delay": delay} if delay else {}

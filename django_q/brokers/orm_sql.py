@@ -1,9 +1,10 @@
 """The statements of the ORM broker, each with its intent, in the words of each database.
 
 A row waits while `lock` is past; with `lock` in the future it is leased if it has a `token`, and
-delayed if not. A row without `lock` is on hold: somebody emptied the field in the admin. The index
-`(key, priority, lock, id)` gives what is ready of one priority in the order in which it is lent; the
-priorities that there are, some few, are found by leaps through the same index.
+delayed if not. A row without `lock` is on hold: somebody emptied the field in the admin.
+
+The index `(key, priority, lock, id)` gives what is ready of one priority in the order in which it
+is lent; which priorities there are, mostly one, is found by leaps through the same index.
 """
 
 import dataclasses

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from django_q.brokers import get_broker
-from django_q.models import Rejected
+from django_q.models import Delayed, Rejected
 from django_q.results import rejected
 from django_q.results.rejected import Rejection
 from tests.servers.base import free_port
@@ -88,10 +89,13 @@ def test_what_cannot_be_undone_asks_first(
 @pytest.mark.parametrize("command", ["purge", "delete"])
 def test_with_yes_it_is_done(queue: Any, command: str) -> None:
     queue.enqueue("a")
+    for name in ("default", "other"):
+        Delayed.objects.create(task="t", queue=name, payload="later", due=timezone.now())
 
     qbroker(command, "--yes")
 
     assert queue.queue_size() == 0
+    assert Delayed.objects.get().queue == "other"
 
 
 def test_nobody_at_the_prompt_is_a_no(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:

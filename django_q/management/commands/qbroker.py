@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from django_q.brokers import Broker, broker_path, get_broker
-from django_q.exceptions import BrokerError, ConfigurationError
+from django_q.dispatch import drop_delayed
+from django_q.exceptions import BrokerError, ConfigurationError, ResultsUnavailable
 from django_q.models import Rejected
 
 #: Characters of a payload that a list shows; `rejected show` gives all of it.
@@ -49,7 +50,7 @@ class Command(BaseCommand):
                 self._rejected(options)
             else:
                 getattr(self, f"_{options['command']}")(get_broker(options["queue"]), options)
-        except (BrokerError, ConfigurationError) as error:
+        except (BrokerError, ConfigurationError, ResultsUnavailable) as error:
             raise CommandError(str(error)) from error
 
     # -- the queue --------------------------------------------------------------------------
@@ -72,6 +73,7 @@ class Command(BaseCommand):
         self._ask(f"Take {waiting} waiting packages, and all leased ones, out of the queue "
                   f"{broker.list_key!r}? They are lost.", options)  # fmt: skip
         broker.purge_queue()
+        drop_delayed(broker.list_key)
         self._tell({"queue": broker.list_key, "purged": waiting}, options)
 
     def _delete(self, broker: Broker, options: dict[str, Any]) -> None:
@@ -79,6 +81,7 @@ class Command(BaseCommand):
         self._ask(f"Remove the queue {broker.list_key!r} with {waiting} waiting packages? "
                   "They are lost.", options)  # fmt: skip
         broker.delete_queue()
+        drop_delayed(broker.list_key)
         self._tell({"queue": broker.list_key, "deleted": True}, options)
 
     # -- rejected packages ------------------------------------------------------------------

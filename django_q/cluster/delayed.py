@@ -1,0 +1,105 @@
+"""Hands on packages whose time has come: those that the broker could not hold back itself.
+
+Used by the housekeeper, for all queues of its cluster. A package is claimed, handed to the broker
+and forgotten in one transaction, so that of several clusters one does it. A housekeeper that is
+killed between the second and the third leaves one that is sent again: it is marked, so that a
+worker looks whether it is done already.
+"""
+
+import time
+from collections.abc import Sequence
+
+from django.db import connections, router, transaction
+from django.utils import timezone
+
+from django_q.brokers import Broker
+from django_q.conf import logger
+from django_q.dispatch import dispatch
+from django_q.exceptions import PayloadTooLarge
+from django_q.models import Delayed
+from django_q.package import Follower
+from django_q.results.rejected import Rejection, keep
+from django_q.results.trouble import told
+
+#: Longest time between two looks: how late a package is noticed that was just kept.
+_LONGEST_PAUSE = 0.5
+#: Time one pass may take: the housekeeper has other duties, some of them every tenth of a second.
+_LONGEST_PASS = 0.5
+#: Packages in one transaction: some hundred fill a round trip.
+_BATCH = 200
+_CANNOT = "Delayed packages cannot be handed on"
+
+
+class DelayedPackages:
+    """The delayed packages of one cluster's queues. Used by one thread."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._alias: str = router.db_for_write(Delayed)
+        self._next_look = 0.0
+
+    def look(self) -> None:
+        """Hand on what is due, when it is time to look; one query a queue where nothing is.
+
+        Raises BrokerError and ResultsUnavailable; nothing is lost then.
+        """
+        began = time.monotonic()
+        if began < self._next_look:
+            return
+        pause = _LONGEST_PAUSE
+        for queue in self._broker.queue_names:
+            wait = self._due_in(queue)
+            while wait <= 0 and time.monotonic() - began < _LONGEST_PASS:
+                if self._hand_on(queue, _BATCH) < _BATCH:
+                    # What is due still, another cluster has in its hands.
+                    wait = max(0.0, self._due_in(queue)) or _LONGEST_PAUSE
+            pause = min(pause, wait)
+        self._next_look = time.monotonic() + max(0.0, pause)
+
+    def _due_in(self, queue: str) -> float:
+        """Give the seconds until the first package of a queue is due."""
+        with told(self._alias, _CANNOT):
+            rows = Delayed.objects.using(self._alias).filter(queue=queue).order_by("due")
+            first = rows.values_list("due", flat=True).first()
+        return _LONGEST_PAUSE if first is None else (first - timezone.now()).total_seconds()
+
+    def _hand_on(self, queue: str, most: int) -> int:
+        """Send what is due, up to so many packages; how many."""
+        claimed: list[Delayed] = []
+        try:
+            with told(self._alias, _CANNOT), transaction.atomic(using=self._alias):
+                claimed = self._claim(queue, most)
+                dispatch(self._broker.of_queue(queue), [_follower(row) for row in claimed])
+                self._forget(claimed)
+        except PayloadTooLarge as error:
+            if len(claimed) > 1:
+                return sum(self._hand_on(queue, 1) for _ in claimed)
+            self._reject(claimed[0], error)
+        return len(claimed)
+
+    def _claim(self, queue: str, most: int) -> list[Delayed]:
+        rows = Delayed.objects.using(self._alias)
+        features = connections[self._alias].features
+        due = rows.filter(queue=queue, due__lte=timezone.now()).order_by("due", "pk")
+        if features.has_select_for_update:
+            # Another cluster may be waiting for its broker.
+            due = due.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
+        else:
+            # SQLite: who reads first cannot write once somebody else has written.
+            rows.filter(pk=0).update(priority=0)
+        return list(due[:most])
+
+    def _forget(self, rows: Sequence[Delayed]) -> None:
+        if rows:
+            Delayed.objects.using(self._alias).filter(pk__in=[row.pk for row in rows]).delete()
+
+    def _reject(self, row: Delayed, error: PayloadTooLarge) -> None:
+        """Keep what the broker will never take, where a person can look at it."""
+        logger.error("A delayed package [%s] of %s is rejected: %s", row.task, row.queue, error)
+        keep(Rejection(row.queue, row.payload, str(error), None))
+        with told(self._alias, _CANNOT):
+            self._forget([row])
+
+
+def _follower(row: Delayed) -> Follower:
+    return Follower(row.queue, row.payload, 0.0, row.priority, row.task)
