@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from django_q.admin import sending
+from django_q.admin.history import has_history, history_block
 from django_q.admin.looking import LONGEST, LONGEST_ALONE, look_into_column
 from django_q.admin.pages import COUNTED_ROWS, FoundAdmin, moment_text, text_block
 from django_q.admin.showing import error_block, headline, path_text, show
@@ -117,9 +118,11 @@ class _ResultAdmin(FoundAdmin):
         if self.fields or self.fieldsets:
             return super().get_fieldsets(request, obj)
         title = _("Error") if obj and not obj.success else _("Result")
+        before = [(_("Failed attempts"), {"fields": ("shown_history",)})]
         return [
             (None, {"fields": _GENERAL}),
             (title, {"fields": ("shown_result",), "classes": ("django-q-alone",)}),
+            *(before if has_history(obj) else ()),
             (_("Call"), {"fields": ("shown_args", "shown_kwargs")}),
             (_("Times"), {"fields": _TIMES}),
         ]
@@ -127,7 +130,7 @@ class _ResultAdmin(FoundAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Set all fields read-only."""
         own = [field.name for field in self.opts.fields]
-        shown = ("shown_args", "shown_kwargs", "shown_result")
+        shown = ("shown_args", "shown_kwargs", "shown_result", "shown_history")
         return [*self.readonly_fields, *own, *_TIMES, *shown]
 
     def render_change_form(
@@ -192,6 +195,11 @@ class _ResultAdmin(FoundAdmin):
     def shown_kwargs(self, obj: Task) -> str:
         """Give the keyword arguments as text."""
         return _column_block(obj, "kwargs")
+
+    @admin.display(description=_("Failed attempts"))
+    def shown_history(self, obj: Task) -> str:
+        """Give the failed attempts before this run, as text."""
+        return history_block(obj)
 
     @admin.display(description=_("Result"))
     def shown_result(self, obj: Task) -> str:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success
+from django_q.results import attempts
 from tests.site import databases
 from tests.site.tasks import RunsWhenOpened, Unshowable, write
 
@@ -51,6 +52,20 @@ def test_no_page_runs_anything_of_what_it_shows(client: Client, tmp_path: Path) 
         assert "tests.site.tasks.write(" in get(client, model, row)
 
     assert not (tmp_path / "ran").exists()
+
+
+def test_the_attempts_before_a_run_are_shown_and_escaped(client: Client) -> None:
+    task = make_task(1, attempt_count=3)
+    moment, error = timezone.now(), f"{HTML} : Traceback (most recent call last):\n{HTML}"
+    attempts.write(
+        [(task.pk, n, moment, moment, HTML, "builtins.OSError", error, moment) for n in (1, 2)]
+    )
+
+    text = get(client, Success, task)
+
+    assert text.count('class="django-q-attempt"') == 2
+    assert HTML not in text
+    assert "Failed attempts" not in get(client, Success, make_task(2, attempt_count=3))
 
 
 def test_waiting_and_running_are_shown_apart(client: Client) -> None:
