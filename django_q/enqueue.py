@@ -13,11 +13,12 @@ from django.utils import timezone
 from django_q import signals, uniqueness
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf, logger
-from django_q.dispatch import dispatch, make_ready
+from django_q.dispatch import make_ready
 from django_q.executor import announce_executed, execute, send_signal
 from django_q.following import followed
 from django_q.options import take_options
 from django_q.order_options import settle_order
+from django_q.outbox import post, way_of
 from django_q.package import TaskPackage, build_package, open_package, seal_package
 from django_q.recorder import announce, make_stores, prepare, record
 from django_q.soft_limit import NoLimit
@@ -99,9 +100,11 @@ def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:
     now = timezone.now()
     for (queue, run_at), members in groups.items():
         target = broker or shared_broker(queue)
+        ways = [way_of(package, target) for package in members]
         ready = [make_ready(target, package, now) for package in members]
         with followed(members, target.list_key, run_at if ready[0].delay else None):
-            dispatch(target, ready)
+            for way in dict.fromkeys(ways):
+                post(target, [r for r, w in zip(ready, ways, strict=True) if w == way], way)
         for package in members:
             logger.debug("Enqueued %s [%s] on %s", package["name"], package["id"], target.list_key)
 

@@ -34,6 +34,7 @@ OPTIONS = (
     *CALLBACKS,
     *RETRY_OPTIONS,
     *ORDER_OPTIONS,
+    "on_commit",
     *LIMIT_OPTIONS,
 )
 #: Options that the settings of the project that sends decide where the task does not say.

@@ -51,6 +51,7 @@ class TaskPackage(TypedDict, total=False):
     chain: list[Any]
     run_at: datetime  # ours: not before
     priority: int  # ours: higher ones first, -100 to 100
+    on_commit: bool | str  # ours: only until it is sent
     unique: str | bool  # ours, with the six below: see limit_options
     unique_until: str | float
     unique_else: str

@@ -181,6 +181,8 @@ def _make(
     hook = columns.get("hook", options.pop("hook", None))
     if options.get("broker") is not None:
         raise PackageError("A schedule cannot keep a broker: name its queue, with cluster.")
+    if "on_commit" in options:
+        raise PackageError("A schedule has no transaction that on_commit could wait for.")
     _try_out(func, args, kwargs, options | {"hook": hook})
     if hook is not None:
         columns["hook"] = function_path(hook)

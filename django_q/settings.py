@@ -124,6 +124,9 @@ class Settings:
     track: bool = _setting(False, "Show every task from when it is sent, not only long ones.")
     max_deaths: int = _setting(3, "Workers a task may kill before it fails.", "deaths", 1)
     max_lost: int = _setting(10, "Leases a task may lose before it fails.", "leases", 1)
+    on_commit: bool | str = _setting(
+        False, "Send when the transaction has committed: True, or `outbox`."
+    )
     sync: bool = _setting(False, "Run every task in place (for tests).")
     # Results
     save_limit: int = _setting(250, "Successes kept; 0: all, -1: none.", "rows", -1)
@@ -137,6 +140,7 @@ class Settings:
         {
             "legacy": ("read", "write", "off"),
             "serializer": ("pickle", "json"),
+            "on_commit": (False, True, "outbox"),
             "start_method": (None, "fork", "forkserver", "spawn"),
             "save_limit_per": (None, "group", "name", "func"),
         }
