@@ -6,6 +6,7 @@ agenda, a queue of things to do.
 
 import asyncio
 import functools
+import os
 import queue
 import threading
 from collections.abc import Callable, Coroutine
@@ -80,6 +81,7 @@ class Loop:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._work, name="loop", daemon=True)
         self._is_closing = False
+        self._pid = os.getpid()
         # A loop keeps weak references only.
         self._tasks: dict[str, asyncio.Task[Outcome]] = {}
 
@@ -132,6 +134,8 @@ class Loop:
         self, package: TaskPackage, started: datetime, then: Callable[[Outcome], None],
         task: asyncio.Task[Outcome],
     ) -> None:  # fmt: skip
+        if os.getpid() != self._pid:
+            os._exit(0)  # the task has forked, and this is the child, come back by oversight
         self._tasks.pop(package["id"], None)
         try:
             outcome = task.result()
