@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
+from django.utils import timezone
 
 from django_q.brokers import Broker, Lease
 from django_q.cluster.scoreboard import Mark, Phase
 from django_q.exceptions import BrokerUnavailable, ResultsUnavailable
 from django_q.models import Task
+from django_q.package import Outcome, build_package
+from django_q.recorder import pack, prepare
 from django_q.results.database import DatabaseStore
 from tests.unit.grave import Grave, Moody, deaths
 
@@ -66,6 +69,24 @@ def test_an_outcome_that_nobody_can_settle_holds_up_no_other(
 
     assert [task.pk for task in Task.objects.all()] == [kept]
     assert set(grave.back()) == {bad.id, waited.id}
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_what_follows_is_sent_unless_its_lease_is_gone(grave: Grave, is_sent: bool) -> None:
+    """A lease is acknowledged when what follows was sent: a second copy might run beside it."""
+    (lease,) = grave.lease(1)
+    package = build_package("tests.site.tasks.noop", (), {}, {"chain": ["tests.site.tasks.noop"]})
+    now = timezone.now()
+    _, record = prepare(Outcome(package, True, None, now, now), lease)
+    grave.slot.journal.append(pack(record))
+    if is_sent:
+        grave.broker.acknowledge(str(lease.receipt))
+
+    grave.bury()
+
+    assert Task.objects.get().pk == package["id"]
+    assert grave.broker.lock_size() == 0
+    assert grave.broker.queue_size() == (0 if is_sent else 1)
 
 
 # Trouble.
