@@ -11,17 +11,26 @@ from typing import Any
 from django_q.conf import Conf
 from django_q.package import TaskPackage
 from django_q.policy import run_limit
+from django_q.run import Run, make_progress
 
 
 class CurrentTask:
     """The run of a task, as seen from inside."""
 
-    __slots__ = ("_limit", "_package", "_started")
+    __slots__ = ("_limit", "_package", "_run", "_started")
 
-    def __init__(self, package: TaskPackage, started: datetime, limit: float | None) -> None:
+    def __init__(
+        self,
+        package: TaskPackage,
+        started: datetime,
+        limit: float | None,
+        run: Run | None = None,
+    ) -> None:
         self._package = package
         self._started = started
         self._limit = limit
+        # Nobody follows what runs in place.
+        self._run = run
 
     def __repr__(self) -> str:
         return f"<CurrentTask {self.name} [{self.id}]>"
@@ -67,6 +76,21 @@ class CurrentTask:
         if self._limit is None:
             return None
         return _aware(self._started + timedelta(seconds=self._limit))
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody wants it to end: an exception ends it, or soon its worker is killed."""
+        return self._run is not None and self._run.is_cancelled
+
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Say how far it is, as often as you like: it is kept in memory.
+
+        Seen by `task_status` and in the admin within a second or two. Raises ValueError for what is
+        no finite number.
+        """
+        said = make_progress(done, total, text)
+        if self._run is not None:
+            self._run.progress = said
 
 
 _running: contextvars.ContextVar[CurrentTask | None] = contextvars.ContextVar(

@@ -5,8 +5,9 @@ Beside it the main thread takes leases from `inbox` and hands over outcomes. Dut
 1. leave, with all work given back, when the supervisor is gone;
 2. settle what the main thread finished: at once when it waits, else in batches;
 3. renew leases at a third of their time;
-4. give back what waits behind a slow task, and all of it when the cluster stops;
-5. lease more while there is room, blocking only when the main thread is idle.
+4. follow what runs: write it down, and interrupt what was cancelled;
+5. give back what waits behind a slow task, and all of it when the cluster stops;
+6. lease more while there is room, blocking only when the main thread is idle.
 
 What a server does not take now is kept, renewed and tried again, until the supervisor's patience
 ends.
@@ -27,6 +28,7 @@ from django_q.cluster.patience import Patience
 from django_q.cluster.room import Room
 from django_q.cluster.scoreboard import Holdings, Scoreboard, Slot, State
 from django_q.cluster.settlement import Settlement
+from django_q.cluster.tracker import Tracker
 from django_q.conf import Conf, logger
 from django_q.results.ledger import package_key
 
@@ -34,6 +36,8 @@ from django_q.results.ledger import package_key
 _LONGEST_WAIT = 1.0
 #: Pause before a busy worker asks an empty queue again; an idle one waits on the server.
 _EMPTY_PAUSE = 0.02
+#: The same where some places of a worker are taken, perhaps for long: it grows to this.
+_LONGEST_EMPTY_PAUSE = 0.1
 #: Longest pause of a round: the beat of the slot, and the look at the supervisor's pipe.
 _LONGEST_PAUSE = 0.25
 #: How long a running task may go on when the supervisor is gone.
@@ -55,8 +59,11 @@ class Clerk(threading.Thread):
     ) -> None:
         super().__init__(name="clerk", daemon=True)
         self.inbox: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
-        #: Since when the main thread is at its package (monotonic); 0 while it is idle.
+        #: Since when the main thread is at its package (monotonic), or all places are taken; 0
+        #: while something may begin.
         self.busy_since = 0.0
+        #: Packages that threads or a loop are at, and places where more may begin.
+        self.running, self.free = 0, board.places
         #: The main thread wakes the clerk when it finds no more than so many leases waiting.
         self.low_water = 0
         #: Deliveries beyond the first were lapses or deaths; not so where what we gave back, or
@@ -70,14 +77,17 @@ class Clerk(threading.Thread):
         self._life = life
         self._held: dict[str, Lease] = {}
         self._returned: collections.deque[Lease] = collections.deque()
-        self._outbox = Outbox(settlement, slot.journal)
-        self._room = Room(broker)
+        #: Follows what runs.
+        self.tracker = Tracker(broker.list_key)
+        self._outbox = Outbox(settlement, slot.journal, self.tracker)
+        self._room = Room(broker, board.places)
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_woken = False
         self._main_has_left = False
         self._patience = Patience()
         self._next_renewal = time.monotonic() + Conf.RETRY / 3
         self._ask_again = 0.0
+        self._empty_pause = _EMPTY_PAUSE
 
     # -- called by the main thread ------------------------------------------------------------
 
@@ -137,6 +147,7 @@ class Clerk(threading.Thread):
         if self._outbox and (self.is_stopping or self.inbox.empty() or self._outbox.is_due(now)):
             self._settle()
         self._renew_due(now)
+        self.tracker.look(now, self._board.wishes)
         is_stuck = self.busy_since and now - self.busy_since > _LONGEST_WAIT
         if is_stuck or self.is_stopping:
             self._take_back_waiting()
@@ -171,23 +182,27 @@ class Clerk(threading.Thread):
     def _lease_more(self, now: float) -> bool:
         """Lease what there is room for; True when something came."""
         busy_since, waiting = self.busy_since, self.inbox.qsize()
-        if self._patience.is_waiting or (busy_since and now < self._ask_again):
+        is_at_work = bool(busy_since or self.running)
+        if self._patience.is_waiting or (is_at_work and now < self._ask_again):
             return False
         if self._outbox.is_full:
             return False  # nothing can be saved: what waits may find a worker that can
         busy_for = now - busy_since if busy_since else 0.0
-        wanted = self._room.wanted(waiting, len(self._held), busy_for)
+        wanted = self._room.wanted(waiting, len(self._held), busy_for, self.free)
         if wanted <= 0:
             return False
         # Read after busy_since: an outcome is in the outbox before the main thread says idle.
-        is_idle = not busy_since and not waiting and not self._outbox
+        is_idle = not is_at_work and not waiting and not self._outbox
         wanted = min(wanted, self._broker.max_lease or wanted)
         leases = self._ask(wanted, self._broker.idle_wait if is_idle else 0.0)
         self._room.leased(wanted, len(leases))
         self.low_water = self._room.low_water
         if not leases:
-            self._ask_again = time.monotonic() + _EMPTY_PAUSE
+            self._ask_again = time.monotonic() + self._empty_pause
+            if self.running:
+                self._empty_pause = min(2 * self._empty_pause, _LONGEST_EMPTY_PAUSE)
             return is_idle and not self._patience.is_waiting
+        self._empty_pause = _EMPTY_PAUSE
         self._take_in(leases)
         return True
 
@@ -200,7 +215,8 @@ class Clerk(threading.Thread):
             time.sleep(Conf.POLL)  # a broker of one's own that does not wait
         for lease in leases:
             lease.until = asked + Conf.RETRY
-            lease.key = package_key(self._broker.list_key, lease.id, lease.payload)
+            lease.queue = lease.queue or self._broker.list_key
+            lease.key = package_key(lease.queue, lease.id, lease.payload)
             lease.recall = self._slot.get("recall")
         return leases
 
@@ -216,6 +232,8 @@ class Clerk(threading.Thread):
             self._returned.extend(extra)
             if not extra:
                 break
+        # While it waited at the server somebody may have cancelled what came now.
+        self.tracker.hear(self._board.wishes)
         for lease in leases:
             self.inbox.put(lease)
 
@@ -270,14 +288,14 @@ class Clerk(threading.Thread):
         self._take_back_waiting()
         self._give_back()
         limit = time.monotonic() + _FAREWELL
-        while self.busy_since and time.monotonic() < limit:
+        while (self.busy_since or self.running) and time.monotonic() < limit:
             time.sleep(0.01)
         if self._outbox:
             self._settle()
         self._returned.extend(self._held.values())
         self._give_back()
         self._slot.set("state", State.LEFT)
-        if self.busy_since:
+        if self.busy_since or self.running:
             # Nobody else is left to end what the task has started.
             os.killpg(0, signal.SIGKILL)
         os._exit(0)

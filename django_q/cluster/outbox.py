@@ -5,13 +5,13 @@ The main thread adds; the clerk settles.
 
 import collections
 import contextlib
-import threading
 import time
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from django_q.cluster.backoff import Backoff
 from django_q.cluster.journal import Journal
 from django_q.cluster.settlement import Settlement
+from django_q.cluster.tracker import Tracker
 from django_q.conf import logger
 from django_q.exceptions import BrokerError, BrokerUnavailable, ResultsUnavailable
 from django_q.recorder import Record
@@ -23,6 +23,13 @@ _OLDEST = 0.05
 _FULL = 100
 
 
+class Waiter(Protocol):
+    """Who waits until an outcome is settled: a threading.Event, or the like."""
+
+    def set(self) -> None:
+        """Hear that it is. Called by the clerk."""
+
+
 class Finished(NamedTuple):
     """What the main thread hands over: an outcome, or a package that it could not open."""
 
@@ -31,14 +38,15 @@ class Finished(NamedTuple):
     #: The half of the slot's journal that holds it; None when it is not there.
     half: int | None = None
     #: Set once it is settled, for a main thread that waits.
-    settled: threading.Event | None = None
+    settled: Waiter | None = None
 
 
 class Outbox:
     """Keeps outcomes until they are settled; nothing is dropped while the servers are away."""
 
-    def __init__(self, settlement: Settlement, journal: Journal) -> None:
+    def __init__(self, settlement: Settlement, journal: Journal, tracker: Tracker) -> None:
         self._settlement = settlement
+        self._tracker = tracker
         self._journal = journal
         self._entries: collections.deque[Finished] = collections.deque()
         self._oldest = 0.0
@@ -86,6 +94,8 @@ class Outbox:
         for finished in done:
             if finished.half is not None:
                 self._journal.settle(finished.half)
+            if isinstance(finished.what, Record):
+                self._tracker.settled(finished.what)
             if finished.settled is not None:
                 finished.settled.set()
         return [finished.receipt for finished in done if finished.receipt is not None]
@@ -111,7 +121,8 @@ class Outbox:
         return done
 
     def _write(self, batch: list[Finished]) -> None:
-        records = [f.what for f in batch if isinstance(f.what, Record)]
+        complete = self._tracker.complete
+        records = [complete(f.what) for f in batch if isinstance(f.what, Record)]
         if records:
             self._settlement.settle(records)
         for finished in batch:

@@ -32,11 +32,14 @@ _RECEIPT_SIZE = 1024
 
 _INTEGER = struct.Struct("<q")
 _NUMBER = struct.Struct("<d")
+#: Two at the head of the board: whether the cluster stops, and the number of the wishes.
+_WORD = struct.Struct("<I")
 
 #: Fields at the head of a slot, eight bytes each.
 _FIELDS = (
     "pid", "state", "beat", "done", "rss", "recall",
     "obituary_pid", "obituary_status", "obituary_cause", "obituary_at", "charged", "burial",
+    "condemned",
 )  # fmt: skip
 _FIELD_OFFSETS = {name: 8 * position for position, name in enumerate(_FIELDS)}
 _HEAD_SIZE = 8 * len(_FIELDS)
@@ -72,10 +75,16 @@ class Cause(enum.IntEnum):
     SHUTDOWN = 2
     #: It neither worked nor beat: hung in a call to a server that is lost without a word.
     SILENCE = 3
+    #: Its task was cancelled, and did not end by itself.
+    CANCELLED = 4
 
 
 #: Ends that say more than their signal.
-_CAUSES = {Cause.HARD_LIMIT: "hard limit", Cause.SILENCE: "it hung"}
+_CAUSES = {
+    Cause.HARD_LIMIT: "hard limit",
+    Cause.SILENCE: "it hung",
+    Cause.CANCELLED: "its task was cancelled",
+}
 
 
 class Phase(enum.StrEnum):
@@ -257,6 +266,15 @@ class Scoreboard:
     def say_over(self) -> None:
         """Tell the housekeeper that it may leave."""
         self._view()[0] = 2
+
+    @property
+    def wishes(self) -> int:
+        """A number that changes when somebody wants tasks cancelled; 0 while nobody does."""
+        return int(_WORD.unpack_from(self._view(), _WORD.size)[0])
+
+    def say_wishes(self, number: int) -> None:
+        """Tell all clerks that there are other wishes now (housekeeper)."""
+        _WORD.pack_into(self._view(), _WORD.size, number)
 
     def _view(self) -> memoryview:
         return memoryview(self._memory).cast("B")

@@ -144,6 +144,8 @@ class Supervisor:
             marks = child.marks
             if _is_late(marks, now):
                 self._kill(pid, Cause.HARD_LIMIT)
+            elif child.slot.get("condemned") == pid:
+                self._kill(pid, Cause.CANCELLED)
             elif child.is_ready and _is_waiting(marks) and _is_silent(child.slot, now):
                 logger.error("%s [%d] hangs since %.0f s", child.name, pid, _LONGEST_SILENCE)
                 self._kill(pid, Cause.SILENCE)

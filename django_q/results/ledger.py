@@ -30,9 +30,16 @@ class History(NamedTuple):
     #: It went wrong while the package was being opened.
     in_opening: bool = False
 
+    @property
+    def is_cancelled(self) -> bool:
+        """The verdict is what somebody asked for."""
+        return self.reason == _CANCELLED
+
 
 #: Begins the reason of a death that happened before the package was open.
 _OPENING = "while it was being opened: "
+#: The reason of a verdict that somebody asked for.
+_CANCELLED = "cancelled"
 _CANNOT_WRITE = "The ledger cannot be written"
 
 
@@ -63,10 +70,11 @@ def charge_death(key: str, reason: str, *, in_opening: bool = False) -> int:
     return int(row.deaths)
 
 
-def condemn(key: str, verdict: str) -> None:
+def condemn(key: str, verdict: str, *, is_cancelled: bool = False) -> None:
     """Say that a package is not to be run again, and what its failed row will say."""
+    values = {"verdict": verdict} | ({"reason": _CANCELLED} if is_cancelled else {})
     with told(_alias(), _CANNOT_WRITE):
-        Ledger.objects.using(_alias()).update_or_create(key=key, defaults={"verdict": verdict})
+        Ledger.objects.using(_alias()).update_or_create(key=key, defaults=values)
 
 
 def forget(keys: Sequence[str]) -> None:

@@ -4,11 +4,12 @@ Written by producers for tasks that are followed from the start, by clerks for w
 housekeeper after a death. All raise ResultsUnavailable when the database is away.
 """
 
+import operator
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import IntegrityError, router, transaction
+from django.db import connections, router, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
@@ -17,10 +18,9 @@ from django_q.package import TaskPackage, function_path
 from django_q.results.base import encode_value
 from django_q.results.statements import storable
 from django_q.results.trouble import told
+from django_q.run import Progress
 
 _CANNOT = "The tasks under way cannot be written"
-#: Characters of a progress text: the width of its column.
-LONGEST_TEXT = 200
 #: Rows that one look for what is over takes, oldest first: some milliseconds of work.
 _LOOK = 10_000
 #: A row that nothing was heard of for so long is of a package that was lost, rejected or purged:
@@ -28,14 +28,6 @@ _LOOK = 10_000
 _KEPT = timedelta(days=14)
 #: A producer whose transaction is longer than this leaves a row of a task that is over.
 _LONG_TRANSACTION = timedelta(minutes=1)
-
-
-class Reported(NamedTuple):
-    """How far a task says that it is."""
-
-    done: float
-    total: float | None
-    text: str
 
 
 class Running(NamedTuple):
@@ -52,18 +44,18 @@ class Running(NamedTuple):
     worker: str
     #: A producer made the row: it is changed, never made anew.
     is_tracked: bool
-    reported: Reported | None
+    progress: Progress | None
 
 
 # For producers.
 
 
-def keep(packages: Sequence[tuple[TaskPackage, datetime | None]], queue: str) -> None:
-    """Make the rows of tasks that are about to be sent, each with the time it is held back until.
+def keep(packages: Sequence[TaskPackage], queue: str, run_at: datetime | None) -> None:
+    """Make the rows of tasks that are about to be sent, and held back until `run_at`.
 
     Runs user code: pickles the arguments.
     """
-    rows = [_row(package, queue, run_at) for package, run_at in packages]
+    rows = [_row(package, queue, run_at) for package in packages]
     with told(_alias(), _CANNOT):
         Tracked.objects.using(_alias()).bulk_create(rows, ignore_conflicts=True)
 
@@ -101,16 +93,15 @@ def untrack(values: Sequence[tuple[Any, ...]]) -> None:
 
 
 def reschedule(values: Sequence[tuple[Any, ...]]) -> None:
-    """Say of tasks that they wait for another run: id, seconds from now, number of that run."""
+    """Say of tasks that they wait for another run: id, seconds from now, number of that run or None."""
     now = timezone.now()
     with told(_alias(), _CANNOT):
         for task_id, delay, attempt in values:
             _rows(task_id).update(
                 state=Tracked.State.SCHEDULED if delay else Tracked.State.QUEUED,
                 run_at=now + timedelta(seconds=delay) if delay else None,
-                attempt=attempt,
                 seen=now,
-                **_AT_REST,
+                **(_AT_REST if attempt is None else _AT_REST | {"attempt": attempt}),
             )
 
 
@@ -123,16 +114,23 @@ _AT_REST: dict[str, Any] = {
 # For clerks.
 
 
-def write(running: Iterable[Running]) -> None:
+def write(running: Sequence[Running]) -> None:
     """Say of tasks that they run. Makes the rows that no producer has made."""
-    with told(_alias(), _CANNOT):
+    with told(_alias(), _CANNOT), transaction.atomic(using=_alias()):
+        others = []
         for task in running:
-            if not _rows(task.id).update(**_changes(task)) and not task.is_tracked:
-                _make(task)
+            if task.is_tracked:
+                # Not made where it is missing: one that a transaction has not committed yet would
+                # have to be waited for.
+                _rows(task.id).update(**_changes(task))
+            else:
+                others.append(_made(task))
+        if others:
+            _put(others)
 
 
 def _changes(task: Running) -> dict[str, Any]:
-    reported = task.reported or Reported(0.0, None, "")
+    progress = task.progress
     return {
         "state": Tracked.State.RUNNING,
         "run_at": None,
@@ -140,22 +138,32 @@ def _changes(task: Running) -> dict[str, Any]:
         "started": storable(task.started),
         "worker": task.worker,
         "seen": timezone.now(),
-        "done": reported.done if task.reported else None,
-        "total": reported.total,
-        "text": reported.text,
+        "done": progress.done if progress else None,
+        "total": progress.total if progress else None,
+        "text": progress.text if progress else "",
     }
 
 
-def _make(task: Running) -> None:
-    row = Tracked(
+_CHANGED = ("state", "run_at", "attempt", "started", "worker", "seen", "done", "total", "text")
+
+
+def _made(task: Running) -> Tracked:
+    return Tracked(
         id=task.id, name=task.name, func=task.func, group=task.group, queue=task.queue,
         enqueued=storable(task.enqueued), **_changes(task),
     )  # fmt: skip
-    try:
-        with transaction.atomic(using=_alias()):
-            row.save(using=_alias(), force_insert=True)
-    except IntegrityError:
-        return  # it runs elsewhere, too: one of the two will be told so at its end
+
+
+def _put(rows: Sequence[Tracked]) -> None:
+    """Write rows in one statement, over those that are there."""
+    features = connections[_alias()].features
+    target = {"unique_fields": ["id"]} if features.supports_update_conflicts_with_target else {}
+    Tracked.objects.using(_alias()).bulk_create(
+        sorted(rows, key=operator.attrgetter("id")),
+        update_conflicts=True,
+        update_fields=_CHANGED,
+        **target,
+    )
 
 
 def see(ids: Iterable[str]) -> None:

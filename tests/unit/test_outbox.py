@@ -12,6 +12,7 @@ from django_q.cluster import outbox as outbox_module
 from django_q.cluster.journal import JOURNAL_SIZE, Journal
 from django_q.cluster.outbox import Finished, Outbox
 from django_q.cluster.settlement import Settlement
+from django_q.cluster.tracker import Tracker
 from django_q.exceptions import BrokerUnavailable, ResultsUnavailable
 from django_q.recorder import Record, make_stores
 from django_q.results.rejected import Rejection
@@ -67,7 +68,7 @@ def journal() -> Journal:
 
 @pytest.fixture
 def outbox(books: Books, journal: Journal) -> Outbox:
-    return Outbox(books, journal)
+    return Outbox(books, journal, Tracker("default"))
 
 
 def finished(receipt: str | None = "r", **values: Any) -> Finished:

@@ -1,0 +1,168 @@
+"""What a worker's tasks are followed by: their rows while they run, and the wishes to cancel them.
+
+The threads that run tasks say when one begins and ends; all else is the clerk's, each round. A task
+that ends within a second is not written down at all.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from django_q.cluster.backoff import Backoff
+from django_q.conf import Conf, logger
+from django_q.exceptions import ResultsUnavailable
+from django_q.package import TaskPackage
+from django_q.recorder import Record
+from django_q.results import cancellations, tracking
+from django_q.results.base import worker_name
+from django_q.results.entries import Entry
+from django_q.results.tracking import Running
+from django_q.run import Progress, Run
+
+#: A task is written down when it has run for so long: most are over by then.
+_LATE = 1.0
+#: One that is followed from the start, sooner, so that its row tells the truth within a second.
+_SOON = 0.5
+#: Time between two writings of one task's progress.
+_PERIOD = 1.0
+_NONE: Mapping[str, bool] = {}
+
+
+class Tracker:
+    """Follows what one worker runs."""
+
+    def __init__(self, queue: str) -> None:
+        #: Tasks that somebody wants cancelled: id -> at any price. Replaced as a whole.
+        self.wishes: Mapping[str, bool] = _NONE
+        #: Ends the call of a task by an exception, from the clerk's thread; the worker's to set.
+        self.interrupt: Callable[[str], Any] = _nothing
+        self._queue = queue
+        self._runs: dict[str, Run] = {}
+        #: Runs that stand in the table: what was written of them, and when.
+        self._written: dict[str, tuple[Progress | None, float]] = {}
+        self._number = 0
+        self._next_sight = 0.0
+        self._backoff = Backoff()
+
+    # -- called by the threads that run tasks -------------------------------------------------
+
+    def begin(self, package: TaskPackage) -> Run:
+        """Follow a task that is about to run."""
+        run = Run(package)
+        self._runs[run.id] = run
+        return run
+
+    def end(self, run: Run) -> None:
+        """Follow it no more. Before its outcome is handed over: the row that was written goes."""
+        self._runs.pop(run.id, None)
+
+    # -- called by the clerk ------------------------------------------------------------------
+
+    def look(self, now: float, number: int) -> None:
+        """Do what is due: obey wishes, and write down what runs."""
+        self.hear(number)
+        if self.wishes:
+            self._interrupt_cancelled()
+        if self._runs and not self._backoff.is_waiting:
+            self._patiently(lambda: self._write_due(now))
+
+    def hear(self, number: int) -> None:
+        """Learn of the wishes, where they are others by the number on the scoreboard."""
+        if number != self._number and not self._backoff.is_waiting:
+            self._patiently(lambda: self._hear(number))
+
+    def complete(self, record: Record) -> Record:
+        """Add to the record of an outcome what has to go with it. Idempotent."""
+        task_id = self._known(record)
+        if not task_id or not record.acknowledge:
+            return record
+        entries = list(record.entries)
+        again = next((one for one in record.followers if one.task_id == task_id), None)
+        if again is None and task_id in self.wishes:
+            entries.append(Entry("uncancel", (task_id,)))
+        if not any(kind in ("untrack", "reschedule") for kind, _ in entries):
+            # Only this clerk knows that it has a row. The next run writes which one it is.
+            wait = Entry("reschedule", (task_id, again.delay, None)) if again else None
+            entries.append(wait or Entry("untrack", (task_id,)))
+        return record._replace(entries=tuple(entries))
+
+    def settled(self, record: Record) -> None:
+        """Forget a task whose outcome is in the books."""
+        task_id = self._known(record)
+        if task_id and task_id not in self._runs:
+            self._written.pop(task_id, None)
+            if record.row is not None:
+                self.wishes = {id: kill for id, kill in self.wishes.items() if id != task_id}
+
+    def _known(self, record: Record) -> str:
+        """Give the id of a record's task where something is known of it; else an empty text."""
+        if not self._written and not self.wishes:
+            return ""
+        # A run that is followed by another one has no row.
+        ids = [one.task_id for one in record.followers] if record.row is None else [record.row.id]
+        return next((id for id in ids if id in self._written or id in self.wishes), "")
+
+    # -- parts --------------------------------------------------------------------------------
+
+    def _patiently(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except ResultsUnavailable as error:
+            pause = self._backoff.fail()
+            text = "Tasks under way are not followed: %s Next try in %.1f s."
+            logger.log(self._backoff.level, text, error, pause)
+        else:
+            self._backoff.succeed()
+
+    def _hear(self, number: int) -> None:
+        self.wishes = cancellations.wishes() if number else _NONE
+        self._number = number
+
+    def _interrupt_cancelled(self) -> None:
+        for run in list(self._runs.values()):
+            if run.id in self.wishes and not run.is_cancelled:
+                run.is_cancelled = True
+                logger.info("Task %s [%s] is cancelled", run.package["name"], run.id)
+                self.interrupt(run.id)
+
+    def _write_due(self, now: float) -> None:
+        due = [run for run in list(self._runs.values()) if self._is_due(run, now)]
+        if due:
+            # Read once: the task may say more meanwhile.
+            said = {run.id: run.progress for run in due}
+            tracking.write([self._running(run, said[run.id], now) for run in due])
+            self._written |= {task_id: (progress, now) for task_id, progress in said.items()}
+        if now >= self._next_sight:
+            self._next_sight = now + Conf.RETRY / 3
+            if self._written:
+                tracking.see(self._runs.keys() & self._written.keys())
+
+    def _is_due(self, run: Run, now: float) -> bool:
+        if run.id not in self._written:
+            return now - run.began >= (_SOON if run.package.get("track") else _LATE)
+        progress, written = self._written[run.id]
+        return run.progress is not progress and now - written >= _PERIOD
+
+    def _running(self, run: Run, progress: Progress | None, now: float) -> Running:
+        package = run.package
+        group = package.get("group")
+        return Running(
+            id=run.id,
+            name=package["name"][:100],
+            func=run.func,
+            # Of another type it may have code of its own, which does not run in this thread.
+            group=str(group)[:100] if type(group) in (str, int) else None,
+            queue=self._queue,
+            attempt=package.get("attempt", 1),
+            enqueued=package["started"],
+            started=timezone.now() - timedelta(seconds=now - run.began),
+            worker=worker_name(),
+            is_tracked=bool(package.get("track")),
+            progress=progress,
+        )
+
+
+def _nothing(task_id: str) -> None:
+    """Stand in for a way to interrupt that no worker has set."""

@@ -1,0 +1,52 @@
+"""Tasks that are followed from when they are sent (`track`): their rows come and go with them.
+
+Called by who enqueues, and in the main thread of a worker.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from django_q.conf import Conf
+from django_q.exceptions import ResultsUnavailable
+from django_q.package import Outcome, TaskPackage
+from django_q.results import tracking
+from django_q.results.entries import Entry
+
+
+@contextlib.contextmanager
+def followed(
+    packages: Sequence[TaskPackage], queue: str, run_at: datetime | None = None
+) -> Iterator[None]:
+    """Make the rows of those packages that are followed; the block sends them.
+
+    When it cannot, the rows go. Raises ResultsUnavailable, with nothing sent.
+    """
+    ours = [package for package in packages if package.get("track")]
+    if not ours:
+        yield
+        return
+    tracking.keep(ours, queue, run_at)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(ResultsUnavailable):
+            tracking.forget([package["id"] for package in ours])
+        raise
+
+
+def entries(outcome: Outcome, *, is_known: bool, is_done: bool) -> tuple[Entry, ...]:
+    """Give what is written with the end of a run: its row goes, or waits for the next run.
+
+    Of a task that is not followed a clerk may have made a row, or another worker's when the task
+    was delivered before.
+    """
+    package = outcome.package
+    if not (is_known or "track" in package or "attempt" in package):
+        return ()
+    task_id = package["id"]
+    if outcome.again_in is not None:
+        return (Entry("reschedule", (task_id, outcome.again_in, package.get("attempt", 1) + 1)),)
+    if not is_done:
+        return (Entry("reschedule", (task_id, float(Conf.RETRY), None)),)
+    return (Entry("untrack", (task_id,)),)
