@@ -9,15 +9,15 @@ from django_q.asynchronous import (
 )
 from django_q.brokers import get_broker
 from django_q.brokers.base import Broker
+from django_q.cancelling import CancelAnswer, cancel
 from django_q.composition import Chain, Iter, async_chain, async_iter
 from django_q.conf import Conf
 from django_q.current import current_task
 from django_q.deferred import AsyncTask
 from django_q.enqueue import async_task, async_tasks
-from django_q.exceptions import Retry
+from django_q.exceptions import FailedResult, Retry, TaskCancelled
 from django_q.humanhash import uuid
 from django_q.models import Schedule, Task
-from django_q.package import FailedResult
 from django_q.planning import schedule
 from django_q.results.lookup import (
     attempts,
@@ -37,23 +37,29 @@ from django_q.results.lookup import (
     result_or_raise,
 )
 from django_q.signing import SignedPackage
+from django_q.states import Progress, TaskState, TaskStatus, task_status
 from django_q.task_function import TaskFunction, TaskOptions, periodic, task
 from django_q.workflows import GroupId, async_group
 
 __all__ = [
     "Async",
     "AsyncTask",
+    "CancelAnswer",
     "Chain",
     "Conf",
     "FailedResult",
     "GroupId",
     "Iter",
+    "Progress",
     "Retry",
     "Schedule",
     "SignedPackage",
     "Task",
+    "TaskCancelled",
     "TaskFunction",
     "TaskOptions",
+    "TaskState",
+    "TaskStatus",
     "aasync_task",
     "aasync_tasks",
     "afetch",
@@ -65,6 +71,7 @@ __all__ = [
     "async_task",
     "async_tasks",
     "attempts",
+    "cancel",
     "count_group",
     "count_group_cached",
     "current_task",
@@ -85,6 +92,7 @@ __all__ = [
     "result_or_raise",
     "schedule",
     "task",
+    "task_status",
     "uuid",
 ]
 

@@ -6,9 +6,8 @@ Called by who enqueues, and in the main thread of a worker.
 from django_q.conf import logger
 from django_q.exceptions import DuplicateTask
 from django_q.limit_options import LIMITS, LONGEST_HELD, short_key, unique_key
-from django_q.models import Cancellation
 from django_q.package import TaskPackage, function_path
-from django_q.results import keys
+from django_q.results import cancellations, keys
 from django_q.results.entries import Entry
 
 
@@ -67,4 +66,4 @@ def entries(package: TaskPackage, *, is_done: bool) -> tuple[Entry, ...]:
 
 
 def _cancel(task_id: str) -> None:
-    Cancellation.objects.get_or_create(task=task_id)
+    cancellations.ask(task_id)

@@ -21,8 +21,8 @@ PACKAGE = ROOT / "django_q"
 #: package: it is plain memory.
 FLOORS = (
     ("signposts",),
-    ("exceptions", "signals", "humanhash", "recurrence", "json_format"),
-    ("cluster.journal", "cluster.copies"),
+    ("exceptions", "signals", "humanhash", "recurrence"),
+    ("cluster.journal", "cluster.copies", "json_format"),
     ("broker_url", "cluster.scoreboard", "soft_limit"),
     ("settings",),
     ("conf",),
@@ -36,8 +36,8 @@ FLOORS = (
     ("models", "executor"),
     ("brokers", "results", "migrations", "followers", "punctuality", "coroutines"),
     ("iterations", "dispatch", "uniqueness", "following"),
-    ("recorder", "status", "outbox"),
-    ("enqueue", "monitor"),
+    ("recorder", "status", "outbox", "states"),
+    ("enqueue", "monitor", "cancelling"),
     ("schedule_package", "schedule_rows"),
     ("scheduler", "planning", "composition", "workflows", "deferred", "testing"),
     ("asynchronous", "task_function"),

@@ -9,6 +9,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from picklefield.fields import PickledObjectField
 
+from django_q.package import FailureCause
+
 
 def _pickled(name: Any, text: Any) -> Any:
     # copy=False: else the field makes a deep copy before it pickles, for lookups by value.
@@ -157,7 +159,9 @@ class Task(models.Model):
 
     @property
     def status(self) -> str:
-        """How it ended: "success" or "failed". A task that has not ended has no row."""
+        """How it ended: "success", "failed" or "cancelled". One that has not ended has no row."""
+        if self.cause == FailureCause.CANCELLED:
+            return "cancelled"
         return "success" if self.success else "failed"
 
     def time_taken(self) -> float:

@@ -73,7 +73,7 @@ def _row(package: TaskPackage, queue: str, run_at: datetime | None) -> Tracked:
         kwargs=encode_value(package["kwargs"]),
         enqueued=storable(package["started"]),
         run_at=run_at,
-        priority=int(package.get("priority") or 0),  # type: ignore[call-overload]
+        priority=int(package.get("priority") or 0),
         attempt=package.get("attempt", 1),
     )
 
@@ -157,12 +157,13 @@ def _made(task: Running) -> Tracked:
 def _put(rows: Sequence[Tracked]) -> None:
     """Write rows in one statement, over those that are there."""
     features = connections[_alias()].features
-    target = {"unique_fields": ["id"]} if features.supports_update_conflicts_with_target else {}
+    # MySQL takes any key for it.
+    target = ["id"] if features.supports_update_conflicts_with_target else None
     Tracked.objects.using(_alias()).bulk_create(
         sorted(rows, key=operator.attrgetter("id")),
         update_conflicts=True,
         update_fields=_CHANGED,
-        **target,
+        unique_fields=target,
     )
 
 
