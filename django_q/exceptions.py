@@ -13,7 +13,7 @@ DjangoQError
 └── TaskNotDone           the result that was asked for is not there yet
 
 TimeoutException stands apart: it is raised inside a task at its soft limit. Retry is raised by a
-task itself, to be run again.
+task itself, to be run again. FailedResult is no exception but stands for one.
 """
 
 from datetime import timedelta
@@ -112,3 +112,7 @@ class Retry(Exception):
 
     def __str__(self) -> str:
         return str(self.text) or "the task asked to be run again"
+
+
+class FailedResult(str):
+    """The error text of a task that failed, where the value of one that did not would stand."""

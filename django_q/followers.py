@@ -11,12 +11,11 @@ from django.utils import timezone
 
 from django_q import signals
 from django_q.conf import Conf, logger
-from django_q.exceptions import PackageError
+from django_q.exceptions import FailedResult, PackageError
 from django_q.executor import send_signal
 from django_q.options import CALLBACKS
 from django_q.order_options import time_left
 from django_q.package import (
-    FailedResult,
     FailureCause,
     Follower,
     Outcome,

@@ -1,6 +1,7 @@
 """Finds functions and classes by their dotted paths. Importing user code, so in the main thread."""
 
 import fnmatch
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -46,6 +47,24 @@ def check_allowed(func: str | Callable[..., Any]) -> None:
             f'{path!r} is not among what Q_CLUSTER["functions"] lets tasks call: '
             f"{', '.join(patterns) or 'nothing'}."
         )
+
+
+def find_error(path: str) -> type[BaseException] | None:
+    """Give the exception class behind a dotted path, or a built-in name.
+
+    None where `Q_CLUSTER["functions"]` keeps us from importing its module, and nobody has yet: then
+    no error is of that class. Raises PackageError where there is none.
+    """
+    path = path if "." in path else f"builtins.{path}"
+    if Conf.FUNCTIONS is not None and path.rpartition(".")[0] not in sys.modules:
+        return None
+    try:
+        found = _import_path(path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PackageError(f"The exception {path!r} cannot be found: {error}") from error
+    if not isinstance(found, type) or not issubclass(found, BaseException):
+        raise PackageError(f"{path!r} is no exception class.")
+    return found
 
 
 def function_of(package: Mapping[str, Any]) -> Callable[..., Any]:

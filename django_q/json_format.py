@@ -15,6 +15,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django_q.exceptions import FailedResult
+
 #: Levels of lists and dicts in each other; more would end the recursion of any JSON reader.
 _DEEPEST = 100
 
@@ -95,6 +97,7 @@ _WRITERS: Mapping[type, tuple[str, _Plain]] = {
     ),
     decimal.Decimal: ("decimal", lambda value, depth: str(value)),
     uuid.UUID: ("uuid", lambda value, depth: value.hex),
+    FailedResult: ("failed", lambda value, depth: str(value)),
 }
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "!tuple": tuple,
@@ -107,6 +110,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "!timedelta": lambda parts: datetime.timedelta(*parts),
     "!decimal": decimal.Decimal,
     "!uuid": uuid.UUID,
+    "!failed": FailedResult,
     "!float": float,
     "!func": str,
     "!dict": lambda pairs: {key: value for key, value in pairs},

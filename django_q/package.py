@@ -101,10 +101,6 @@ class FailureCause(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
-class FailedResult(str):
-    """The error text of a task that failed, where the value of one that did not would stand."""
-
-
 class Follower(NamedTuple):
     """A sealed package that is sent once an outcome is recorded."""
 

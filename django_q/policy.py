@@ -13,7 +13,7 @@ from typing import Any
 
 from django_q.conf import Conf
 from django_q.exceptions import PackageError, Retry
-from django_q.functions import find_function
+from django_q.functions import find_error, find_function
 
 #: Runs of a task that raises Retry and has no `max_attempts`: without any it would go on for ever.
 ASKED_ATTEMPTS = 10
@@ -118,15 +118,8 @@ def _seconds(delay: Any) -> float:
 
 def _classes(given: Any) -> tuple[type[BaseException], ...]:
     """Give the exception classes that an option names."""
-    found = []
-    for one in _listed(given):
-        is_bare = isinstance(one, str) and "." not in one
-        # A class that is found by its path is a callable like any.
-        error: Any = find_function(f"builtins.{one}" if is_bare else one)
-        if not isinstance(error, type) or not issubclass(error, BaseException):
-            raise PackageError(f"{one!r} is no exception class.")
-        found.append(error)
-    return tuple(found)
+    found = [find_error(one) if isinstance(one, str) else one for one in _listed(given)]
+    return tuple(error for error in found if error is not None)
 
 
 def _listed(given: Any) -> Iterable[Any]:

@@ -16,9 +16,9 @@ from django.db import router, transaction
 from django.db.models import Count, F, OuterRef, Subquery
 from django.utils import timezone
 
+from django_q.exceptions import FailedResult
 from django_q.functions import find_function
 from django_q.models import GatheredPart, Gathering
-from django_q.package import FailedResult
 from django_q.results.trouble import told
 
 #: A gathering that is this old and sent is of no more use, nor one whose parts never came.
