@@ -145,8 +145,8 @@ def element_package(
     """Make the package of one task among several.
 
     An element is a function, or a tuple of function, arguments and keywords; its own `q_options`,
-    and what its decorator says, win over `options`, `fixed` over all. `given` come first among its arguments. With a `task_id`
-    it follows from another task.
+    and what its decorator says, win over `options`, `fixed` over all. `given` come first among its
+    arguments. With a `task_id` it follows from another task.
     """
     func, args, kwargs = link_parts(element)
     own = {**(getattr(func, "task_options", None) or {}), **(kwargs.pop("q_options", None) or {})}

@@ -10,6 +10,8 @@ from django.utils.module_loading import import_string
 from django_q.conf import Conf
 from django_q.exceptions import PackageError
 
+#: Longest dotted path of a function or hook: the width of their columns.
+LONGEST_PATH = 256
 #: Tasks of our own, which are always let through: those that collect parts.
 _OURS = ("django_q.results.gatherings.*",)
 
@@ -65,6 +67,36 @@ def find_error(path: str) -> type[BaseException] | None:
     if not isinstance(found, type) or not issubclass(found, BaseException):
         raise PackageError(f"{path!r} is no exception class.")
     return found
+
+
+def check_element(role: str, element: Any) -> None:
+    """Raise PackageError for what is no function, nor a tuple that begins with one."""
+    is_tuple = isinstance(element, (tuple, list)) and bool(element)
+    check_function(role, element[0] if is_tuple else element)
+
+
+def check_function(role: str, func: Any) -> None:
+    """Raise PackageError for what no worker could find and call; `role` names it."""
+    _check_path(role, func)
+    check_allowed(func)
+
+
+def _check_path(role: str, func: Any) -> None:
+    if isinstance(func, str):
+        if "." not in func or len(func) > LONGEST_PATH or "\0" in func:
+            raise PackageError(
+                f"{role} is {func!r:.300}: give a dotted path such as 'app.tasks.work', "
+                f"of at most {LONGEST_PATH} characters."
+            )
+        return
+    if not callable(func):
+        raise PackageError(f"{role} is {func!r:.300}: give a function or its dotted path.")
+    path = getattr(func, "__qualname__", "")
+    if "<lambda>" in path or "<locals>" in path:
+        raise PackageError(
+            f"{role} is {path!r}: a worker finds functions by name, so a lambda or a function "
+            "inside another cannot be sent. Move it to the top level of a module."
+        )
 
 
 def function_of(package: Mapping[str, Any]) -> Callable[..., Any]:

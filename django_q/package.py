@@ -14,12 +14,10 @@ from django.utils import timezone
 from django_q import humanhash, signing
 from django_q.conf import Conf
 from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
-from django_q.functions import check_allowed
+from django_q.functions import LONGEST_PATH, check_element, check_function
 from django_q.options import CALLBACKS, check_options
 from django_q.order_options import settle_order
 
-#: Longest dotted path of a function or hook: the width of their columns.
-_LONGEST_PATH = 256
 #: What a package must have; `func` is a dotted path or a callable.
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "id": str,
@@ -140,7 +138,7 @@ def build_package(
     """
     # What a decorator made of a function, and a task of Django's framework, travel by their path.
     func = getattr(func, "module_path", func)
-    _check_function("func", func)
+    check_function("func", func)
     for role in ("hook", *CALLBACKS):
         if options.get(role) is not None:
             check_element(role, options[role])
@@ -217,7 +215,7 @@ def function_path(func: Any) -> str:
         path = repr(func) if name is None else f"{module}.{name}" if module else str(name)
     except Exception:  # code of the callable's class
         path = f"{type(func).__module__}.{type(func).__qualname__}"
-    return path[:_LONGEST_PATH]
+    return path[:LONGEST_PATH]
 
 
 def _unseal(payload: str, queue: str) -> Any:
@@ -265,35 +263,6 @@ def _check_opened(package: Any) -> None:
     func = package.get("func")
     if not 0 < len(package["id"]) <= 32 or not (isinstance(func, str) or callable(func)):
         raise PackageRejected("The package has no usable 'id' or 'func'.")
-
-
-def check_element(role: str, element: Any) -> None:
-    """Raise PackageError for what is no function, nor a tuple that begins with one."""
-    is_tuple = isinstance(element, (tuple, list)) and bool(element)
-    _check_function(role, element[0] if is_tuple else element)
-
-
-def _check_function(role: str, func: Any) -> None:
-    _check_path(role, func)
-    check_allowed(func)
-
-
-def _check_path(role: str, func: Any) -> None:
-    if isinstance(func, str):
-        if "." not in func or len(func) > _LONGEST_PATH or "\0" in func:
-            raise PackageError(
-                f"{role} is {func!r:.300}: give a dotted path such as 'app.tasks.work', "
-                f"of at most {_LONGEST_PATH} characters."
-            )
-        return
-    if not callable(func):
-        raise PackageError(f"{role} is {func!r:.300}: give a function or its dotted path.")
-    path = getattr(func, "__qualname__", "")
-    if "<lambda>" in path or "<locals>" in path:
-        raise PackageError(
-            f"{role} is {path!r}: a worker finds functions by name, so a lambda or a function "
-            "inside another cannot be sent. Move it to the top level of a module."
-        )
 
 
 def _why_unsealable(package: TaskPackage, error: Exception) -> str:

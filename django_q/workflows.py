@@ -13,12 +13,12 @@ from django_q.conf import Conf
 from django_q.enqueue import run_in_place, send
 from django_q.exceptions import PackageError
 from django_q.followers import element_package, link_parts
+from django_q.functions import check_element
 from django_q.options import OPTIONS, take_options
 from django_q.order_options import settle_order
 from django_q.package import (
     TaskPackage,
     build_package,
-    check_element,
     derived_id,
     function_path,
     seal_package,

@@ -7,12 +7,9 @@ import pytest
 from django.db import connections
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Heartbeat, Task
-from django_q.results import attempts
-from django_q.results.attempts import Ending
 from django_q.results.database import DatabaseStore
 from django_q.results.statements import RowWriter
 from tests.site import databases
@@ -87,32 +84,6 @@ def test_moments_are_kept_whatever_use_tz_says(store: DatabaseStore, use_tz: boo
         assert found[aware.id].started == expected
         assert found[naive.id].started.replace(tzinfo=None).microsecond == 123456
     connections[store.alias].close()
-
-
-@everywhere
-def test_it_tells_how_a_run_ended_if_it_is_recorded(store: DatabaseStore) -> None:
-    good, bad = make_row(), make_row("error", success=False)
-    last = make_row("error", success=False)._replace(attempt_count=3, cause="timeout")
-    store.save([good, bad, last])
-
-    assert store.ending(good.id, 1) == Ending(True)
-    # A first run that failed may be one that comes back.
-    assert store.ending(bad.id, 1) is None
-    assert store.ending(last.id, 3) == Ending(False, None, "timeout")
-    assert store.ending(last.id, 4) is None
-    assert store.ending("0" * 32, 1) is None
-
-
-@everywhere
-def test_it_tells_of_a_run_that_was_followed_by_another(store: DatabaseStore) -> None:
-    now = timezone.now()
-    task_id = "0" * 32
-    attempts.write([(task_id, 1, now, now, "host:1", "builtins.ValueError", "text", now)] * 2)
-
-    assert store.ending(task_id, 1) == Ending(False, now)
-    assert store.ending(task_id, 2) is None
-    store.save([make_row()._replace(id=task_id)])
-    assert store.ending(task_id, 1) == Ending(True)
 
 
 # Runs of one task.

@@ -3,7 +3,6 @@
 import logging
 import signal
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any, NoReturn
 
 import pytest
@@ -12,7 +11,7 @@ from django.utils import timezone
 from django_q import policy
 from django_q.brokers.memory import Memory
 from django_q.enqueue import async_task
-from django_q.exceptions import PackageError, Retry, TimeoutException
+from django_q.exceptions import Retry
 from django_q.models import Attempt, Task
 from django_q.results import attempts
 from django_q.results.database import DatabaseStore
@@ -231,42 +230,7 @@ def test_in_place_a_task_runs_once_and_raises_what_it_raised(q_cluster: Configur
     assert Task.objects.get().attempt_count == 1
 
 
-# Delays.
-
-
-@pytest.mark.parametrize(
-    ("options", "delays"),
-    [
-        ({"retry_delay": 10, "backoff": 2}, [10, 20, 40]),
-        ({"retry_delay": 10, "backoff": 1}, [10, 10, 10]),
-        ({"backoff": [1, 5]}, [1, 5, 5]),
-        ({"backoff": slowly}, [100, 200, 300]),
-        ({"backoff": f"{__name__}.slowly"}, [100, 200, 300]),
-        ({"retry_delay": 10, "backoff": 1e300}, [10, 1e9, 1e9]),
-    ],
-)
-def test_delays_grow_as_the_policy_says(options: dict[str, Any], delays: list[float]) -> None:
-    package = options | {"jitter": 0}
-
-    found = [policy.delay_after(package, attempt, ValueError()) for attempt in (1, 2, 3)]
-
-    assert found == delays
-
-
-def test_a_part_of_the_delay_is_left_to_chance() -> None:
-    package = {"backoff": [100], "jitter": 0.1}
-
-    found = [policy.delay_after(package, 1, ValueError()) for _ in range(200)]
-
-    assert 90 <= min(found) < 95 < 105 < max(found) <= 110
-
-
-def test_a_task_asks_for_a_delay_of_its_own() -> None:
-    assert policy.asked_delay(Retry(60)) == 60
-    assert policy.asked_delay(Retry(timedelta(minutes=2))) == 120
-    assert policy.asked_delay(Retry()) is None
-    with pytest.raises(ValueError, match="is -1"):
-        policy.asked_delay(Retry(-1))
+# Trouble.
 
 
 def test_a_backoff_that_raises_is_replaced_by_the_plain_delay(
@@ -280,70 +244,3 @@ def test_a_backoff_that_raises_is_replaced_by_the_plain_delay(
 
     assert _seen == ["raised"] * 2
     assert "retry_delay is taken" in caplog.text
-
-
-# Errors.
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "expected"),
-    [
-        ({}, ValueError(), True),
-        ({}, TimeoutException(), True),
-        ({"retry_on": OSError}, ConnectionError(), True),
-        ({"retry_on": OSError}, ValueError(), False),
-        ({"retry_on": ["ValueError", "django_q.tasks.Retry"]}, ValueError(), True),
-        ({"retry_on": "django_q.exceptions.TimeoutException"}, TimeoutException(), True),
-        ({"retry_on": []}, ValueError(), False),
-        ({"retry_on": []}, Retry(), True),
-        ({"retry_on": OSError, "give_up_on": ConnectionError}, ConnectionError(), False),
-        ({"give_up_on": (KeyError, "ValueError")}, ValueError(), False),
-    ],
-)
-def test_errors_are_sorted_by_their_class(
-    options: dict[str, Any], error: BaseException, expected: bool
-) -> None:
-    assert policy.is_retriable(options, error) is expected
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"max_attempts": 0}, "max_attempts is 0: give a whole number of runs, 1 for no retry."),
-        ({"max_attempts": "3"}, "max_attempts is '3'"),
-        ({"retry_delay": 5}, "retry_delay is 5, but the task is not retried: say how often"),
-        ({"max_attempts": 2, "retry_delay": -1}, "retry_delay is -1: give a number of seconds"),
-        ({"max_attempts": 2, "backoff": []}, r"backoff is \[\]: give a factor, a list"),
-        ({"max_attempts": 2, "jitter": 2}, "jitter is 2: give a number from 0 to 1"),
-        ({"max_attempts": 2, "retry_on": 5}, "retry_on has 5: give exception classes"),
-        ({"max_attempts": 2, "give_up_on": ["int"]}, "give_up_on has 'int': give exception"),
-    ],
-)
-def test_options_that_mean_nothing_are_refused(options: dict[str, Any], text: str) -> None:
-    with pytest.raises(PackageError, match=text):
-        async_task("tests.site.tasks.noop", q_options=options)
-
-
-# What is kept.
-
-
-def test_the_text_of_an_attempt_is_one_that_every_database_takes() -> None:
-    assert attempts._storable("a\0b\ud800", 100) == "a\\0b\\ud800"
-
-
-def test_attempts_go_when_they_are_old_or_alone() -> None:
-    now = timezone.now()
-    kept, task_id = make_row(), "1" * 32
-    DatabaseStore().save([kept])
-
-    def write(task_id: str, number: int, age: timedelta) -> None:
-        attempts.write([(task_id, number, now - age, now - age, None, "E", "t", now - age)])
-
-    write(kept.id, 1, timedelta(days=15))
-    write(kept.id, 2, timedelta(days=13))
-    write(task_id, 1, timedelta(days=2))
-    write(task_id, 2, timedelta(hours=1))
-
-    assert attempts.drop_old() == 2
-    left = set(Attempt.objects.values_list("task", "number"))
-    assert left == {(kept.id, 2), (task_id, 2)}
