@@ -1,0 +1,39 @@
+"""Task functions that tell how far they are, and that hear of their cancellation."""
+
+import os
+import time
+
+from django_q.tasks import TaskCancelled, current_task
+from tests.site.tasks import write
+
+
+def report(gate: str) -> int:
+    """Tell of its progress until the file `gate` exists; give how often."""
+    times = 0
+    while not os.path.exists(gate):
+        times += 1
+        current_task().progress(times % 50 + 1, 50, f"step {times}")
+        time.sleep(0.001)
+    return times
+
+
+def clean_up(path: str) -> None:
+    """Wait; when it is cancelled, say so in the file."""
+    try:
+        time.sleep(600)
+    except TaskCancelled:
+        write(path, f"cancelled {current_task().cancelled}")
+        raise
+
+
+def look(path: str) -> str:
+    """Take no notice of the exception, and return by itself."""
+    write(path, "start")
+    while True:
+        try:
+            while not current_task().cancelled:
+                time.sleep(0.01)
+            time.sleep(0.5)
+            return "done all the same"
+        except TaskCancelled:
+            pass
