@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from django_q.conf import Settings, effective_settings, wrong_values
 from django_q.exceptions import ConfigurationError
+from django_q.policy import settings_trouble
 
 #: Keys beside the fields of Settings that `Q_CLUSTER` may have.
 _OTHER_KEYS = {"ALT_CLUSTERS"}
@@ -41,6 +42,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> Sequence[CheckMess
     messages += _heartbeat_cache(raw)
     messages += _database_broker(raw)
     messages += _own_broker(raw)
+    messages += _retries(raw)
     return messages
 
 
@@ -166,6 +168,13 @@ def _own_broker(raw: dict[str, Any]) -> list[CheckMessage]:
             id="django_q.W011",
         )
     ]
+
+
+def _retries(raw: dict[str, Any]) -> list[CheckMessage]:
+    problem = settings_trouble(raw)
+    if problem is None:
+        return []
+    return [Error(f"Q_CLUSTER: {problem}", "See docs/retries.", id="django_q.E020")]
 
 
 def _own_package() -> list[CheckMessage]:

@@ -150,6 +150,20 @@ def check_policy(package: Mapping[str, Any]) -> None:
         _CHECKS[key](key, package[key])
 
 
+def settings_trouble(raw: Mapping[str, Any]) -> str | None:
+    """Say what is wrong with the settings of retries, or None. Imports what they name."""
+    given = {key: raw[key] for key in _DETAILS if raw.get(key) is not None}
+    try:
+        check_policy({"max_attempts": 1} | given)
+        _classes(given.get("retry_on"))
+        _classes(given.get("give_up_on"))
+        if isinstance(given.get("backoff"), str):
+            find_function(given["backoff"])
+    except PackageError as error:
+        return str(error)
+    return None
+
+
 def _check_delay(key: str, value: Any) -> None:
     if not _is_number(value):
         raise PackageError(f"{key} is {value!r:.100}: give {_NUMBER}, 0 or more.")

@@ -1,12 +1,15 @@
 """The policy of retries: after which errors, how often, and when."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
 from django_q import policy
+from django_q.checks import check_settings
 from django_q.enqueue import async_task
 from django_q.exceptions import PackageError, Retry, TimeoutException
 
@@ -101,3 +104,28 @@ def test_errors_are_sorted_by_their_class(
 def test_options_that_mean_nothing_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(PackageError, match=text):
         async_task("tests.site.tasks.noop", q_options=options)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"backoff": []}, r"backoff is \[\]"),
+        ({"backoff": "no.such.function"}, "'no.such.function' cannot be found"),
+        ({"retry_on": "no.such.Error"}, "'no.such.Error' cannot be found"),
+        ({"give_up_on": ["tests.site.tasks.noop"]}, "is no exception class"),
+    ],
+)
+def test_settings_that_mean_nothing_are_told(settings: dict[str, Any], text: str) -> None:
+    with override_settings(Q_CLUSTER=settings | {"max_attempts": 3}):
+        (message,) = check_settings()
+
+    assert message.id == "django_q.E020"
+    assert re.search(text, str(message.msg))
+
+
+def test_errors_are_found_where_few_functions_may_be_called(q_cluster: Configure) -> None:
+    """They are not called, and a module that nobody has imported has raised nothing."""
+    q_cluster(functions=["shop.*"])
+
+    assert policy.is_retriable({"retry_on": "OSError"}, OSError())
+    assert not policy.is_retriable({"retry_on": "no.such.Error"}, OSError())
