@@ -4,6 +4,7 @@ Their tests look into `DummyBackend.results`, and expect of `ImmediateBackend` t
 when `enqueue` returns. The queue, the rows and the walk of a task are the real ones.
 """
 
+import functools
 from typing import Any
 
 from django_q.backend import DjangoQBackend
@@ -47,5 +48,5 @@ class Ready(DjangoQBackend):  # type: ignore[misc, valid-type]
             outcome = execute(open_package(lease.payload, queue), no_limit)
             announce_executed(outcome, no_limit)
             outcome, prepared = prepare(outcome, lease)
-            receipts = [lease.receipt]
-            record([prepared], make_stores(), lambda: broker.acknowledge_many(receipts))
+            acknowledge = functools.partial(broker.acknowledge_many, [lease.receipt])
+            record([prepared], make_stores(), acknowledge)
