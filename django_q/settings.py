@@ -19,6 +19,9 @@ from django.utils.functional import Promise
 from django_q.broker_url import broker_settings
 from django_q.exceptions import ConfigurationError
 
+#: Longest name of a queue: the width of its columns.
+_LONGEST_NAME = 100
+
 
 def _default_workers() -> int:
     return os.cpu_count() or 4
@@ -169,6 +172,9 @@ def effective_settings() -> dict[str, Any]:
     name = os.environ.get("Q_CLUSTER_NAME")
     merged = {key: value for key, value in raw.items() if key != "ALT_CLUSTERS"}
     if name:
+        if name != (raw.get("cluster_name") or raw.get("name", "default")):
+            # They are those of the cluster without a name of its own.
+            merged.pop("queues", None)
         merged |= {"cluster_name": name} | _alternative(raw.get("ALT_CLUSTERS"), name)
     if isinstance(merged.get("broker"), str):
         merged = broker_settings(merged["broker"]) | merged
@@ -207,7 +213,24 @@ def wrong_values(raw: Mapping[str, Any]) -> list[str]:
             problems.append(f"{where}: it must be at least {low}{unit}.")
         elif isinstance(value, (int, float)) and high is not None and value > high:
             problems.append(f"{where}: it must be at most {high}{unit}.")
+        elif field.name == "queues" and value is not None:
+            problems += _wrong_queues(value)
     return problems
+
+
+def _wrong_queues(queues: Any) -> list[str]:
+    where = f'Q_CLUSTER["queues"] is {queues!r:.300}'
+    names = list(queues)
+    if not names:
+        return [f"{where}: it must name one queue at least; leave it out to serve `cluster_name`."]
+    for name in names:
+        if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and "\0" not in name):
+            return [f"{where}: {name!r:.110} is no name, of 1 to {_LONGEST_NAME} characters."]
+        if names.count(name) > 1:
+            return [f"{where}: it names {name!r} twice."]
+        if isinstance(queues, Mapping) and not (type(queues[name]) is int and queues[name] > 0):
+            return [f"{where}: the weight of {name!r} must be a whole number of at least 1."]
+    return []
 
 
 @functools.cache

@@ -66,6 +66,7 @@ class StatValues(TypedDict, total=False):
     task_q_size: int
     done_q_size: int
     queue: str
+    queues: list[str]
     broker: str
     version: str
     workers: list[int]
@@ -99,6 +100,8 @@ class Status:
         self.done_q_size = 0
         #: Name of the queue, server and version of its broker, version of django_q.
         self.queue = ""
+        #: The queues it serves; one that is told by an older version has none here: see `served`.
+        self.queues: list[str] = []
         self.broker = ""
         self.version = ""
         #: The workers: their process ids, and what each does.
@@ -119,6 +122,11 @@ class Stat(Status):
             raise TypeError(f"Stat has no {', '.join(sorted(unknown))}.")
         vars(self).update(values)
         self.workers = self.workers or [state["pid"] for state in self.worker_states]
+
+    @property
+    def served(self) -> list[str]:
+        """The queues whose packages it runs."""
+        return self.queues or [self.queue]
 
     def uptime(self) -> float:
         """Seconds since the cluster was born."""

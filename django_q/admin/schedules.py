@@ -178,7 +178,8 @@ def _served_queues() -> Collection[str] | None:
         stats = Stat.get_all()
     except BrokerError:
         return None
-    return {stat.queue for stat in stats if stat.status != Conf.STOPPED} or None
+    alive = [stat for stat in stats if stat.status != Conf.STOPPED]
+    return {queue for stat in alive for queue in stat.served} or None
 
 
 def _state(schedule: Schedule, now: datetime, served: Collection[str] | None) -> Any:

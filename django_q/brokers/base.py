@@ -190,6 +190,10 @@ class Broker:
         """Give the broker of one of `queue_names`."""
         return self
 
+    def listen(self, brokers: Sequence["Broker"], seconds: float) -> bool:
+        """Wait until one of these brokers may have something; False where that cannot be done."""
+        return False
+
     # -- heartbeats -------------------------------------------------------------------------
 
     def set_stat(self, key: str, value: str, timeout: int) -> None:

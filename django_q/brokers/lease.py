@@ -16,6 +16,8 @@ class Lease(tuple[str | None, str]):
     deliveries: int
     #: Name of the package in the ledger; set by who leased it.
     key: str = ""
+    #: The queue it came from; set by who leased it.
+    queue: str = ""
     #: When the lease lapses, on the monotonic clock of who leased it; 0 once it is lost.
     until: float = 0.0
     #: How often the housekeeper had recalled this worker's leases before this one.

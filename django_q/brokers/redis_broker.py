@@ -15,6 +15,7 @@ from typing import Any
 import redis
 
 from django_q.brokers import redis_scripts as scripts
+from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
 from django_q.brokers.redis_lend import LEASE
 from django_q.brokers.redis_server import RedisServer, is_cluster, text
@@ -93,6 +94,15 @@ class Redis(RedisServer):
         # Zero would mean for ever.
         seconds = round(max(0.005, min(seconds, self._block_limit())), 3)
         self._call(lambda c: c.blpop([self._bell], seconds))
+
+    def listen(self, brokers: Sequence[Broker], seconds: float) -> bool:
+        """Wait for the bells of several queues; not in Redis Cluster, where they lie apart."""
+        bells = [broker._bell for broker in brokers if isinstance(broker, Redis)]
+        if is_cluster(self.connection) or len(bells) < len(brokers):
+            return False
+        limit = round(max(0.005, min(seconds, self._block_limit())), 3)
+        self._call(lambda c: c.blpop(bells, limit))
+        return True
 
     def _lend(self, connection: Any, limit: int) -> tuple[list[Lease], float]:
         """Lend, or tell in how many seconds there may be something to lend."""

@@ -147,12 +147,16 @@ class Burial:
         row = Row(
             id=mark.task_id, name=mark.name, func=mark.func, hook=None, args=encode_value(()),
             kwargs=encode_value({}), result=encode_value(text), group=None,
-            cluster=self._broker.list_key, started=now, stopped=now, success=False,
+            cluster=self._queue_of(mark), started=now, stopped=now, success=False,
             attempt_count=1, enqueued=now,
             cause=FailureCause.CANCELLED if is_cancelled else FailureCause.DIED,
         )  # fmt: skip
         over = (Entry("untrack", (row.id,)), Entry("uncancel", (row.id,)))
         record([Record(row, to_database=True, entries=over)], self._stores)
+
+    def _queue_of(self, mark: Mark) -> str:
+        names = (name for name in self._broker.queue_names if mark.key.startswith(f"{name}:"))
+        return next(names, self._broker.list_key)
 
 
 def _guilt(

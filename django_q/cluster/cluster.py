@@ -16,6 +16,7 @@ from django.db import connections
 
 from django_q import humanhash
 from django_q.brokers import Broker, broker_path, get_broker
+from django_q.brokers.several import served_queues
 from django_q.cluster.child import run_beside, set_title
 from django_q.cluster.offspring import Plan
 from django_q.cluster.room import count_places
@@ -68,7 +69,8 @@ class Cluster:
             count_places(),
         )
         logger.info("Q Cluster %s [%s] starting: %d workers on %s",
-                    self.name, self.broker.list_key, plan.workers, broker_path())  # fmt: skip
+                    self.name, ", ".join(served_queues(self.broker.list_key)),
+                    plan.workers, broker_path())  # fmt: skip
         set_title(f"qcluster {self.name}")
         # Children begin with as little as can be shared, and with no connection of ours.
         self.broker.close()

@@ -49,10 +49,8 @@ class Inbox(queue.SimpleQueue[Lease | None]):
 class ConcurrentWorker(Worker):
     """Runs up to `threads` functions and `async_concurrency` coroutines side by side."""
 
-    def __init__(
-        self, name: str, queue_name: str, slot: Slot, clerk: Clerk, stores: Stores
-    ) -> None:
-        super().__init__(name, queue_name, slot, clerk, stores)
+    def __init__(self, name: str, slot: Slot, clerk: Clerk, stores: Stores) -> None:
+        super().__init__(name, slot, clerk, stores)
         self._agenda: Agenda = queue.SimpleQueue()
         clerk.inbox = Inbox(self._agenda)
         clerk.tracker.interrupt = self._interrupt

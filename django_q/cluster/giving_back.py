@@ -12,14 +12,15 @@ def give_back(broker: Broker, leases: Sequence[Lease]) -> bool:
 
     Where the broker cannot take a lease back, it lapses.
     """
-    by_pause: dict[float, list[Lease]] = {}
+    groups: dict[tuple[str, float], list[Lease]] = {}
     for lease in leases:
-        by_pause.setdefault(lease.pause, []).append(lease)
-    for pause, members in by_pause.items():
+        groups.setdefault((lease.queue or broker.list_key, lease.pause), []).append(lease)
+    for (queue, pause), members in groups.items():
         receipts = [lease.receipt for lease in members if lease.receipt is not None]
         loose = [lease.payload for lease in members if lease.receipt is None]
         if loose:
-            dispatch(broker, [Follower(broker.list_key, payload, pause) for payload in loose])
+            again = [Follower(queue, payload, pause) for payload in loose]
+            dispatch(broker.of_queue(queue), again)
         if receipts and broker.can_release:
             broker.release(receipts, pause)
     return True

@@ -48,6 +48,7 @@ class Heartbeat:
             boot.cluster_id,
             boot.supervisor,
             queue=self._broker.list_key,
+            queues=list(self._broker.queue_names),
             broker=self._broker.info(),
             tob=datetime.fromtimestamp(boot.began, UTC),
             reincarnations=self._count_replaced(alive),

@@ -229,7 +229,7 @@ class Housekeeper:
             and self._broker.queue_size() == 0
         )
         if is_empty and self._was_empty:
-            logger.info("The queue %s is empty", self._broker.list_key)
+            logger.info("The queue %s is empty", ", ".join(self._broker.queue_names))
             os.kill(self._boot.supervisor, signal.SIGTERM)
         self._was_empty = is_empty
 

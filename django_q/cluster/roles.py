@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from django.db import connections
 
-from django_q.brokers import get_broker
+from django_q.brokers.several import serving_broker
 from django_q.cluster.affinity import bind_to_processors
 from django_q.cluster.child import Boot, set_title
 from django_q.cluster.clerk import Clerk
@@ -31,12 +31,12 @@ def _make_worker(boot: Boot) -> Callable[[], None]:
     if Conf.CPU_AFFINITY:
         bind_to_processors(boot.slot - 1, Conf.CPU_AFFINITY, os.getpid())
     slot = boot.board.slot(boot.slot)
-    broker, stores = get_broker(boot.queue), make_stores()
+    broker, stores = serving_broker(boot.queue), make_stores()
     clerk = Clerk(broker, Settlement(broker, stores), boot.board, slot, boot.life)
     kind = Worker if boot.board.places == 1 else ConcurrentWorker
-    return kind(boot.name, broker.list_key, slot, clerk, stores).run
+    return kind(boot.name, slot, clerk, stores).run
 
 
 def _make_housekeeper(boot: Boot) -> Callable[[], None]:
-    broker, stores = get_broker(boot.queue), make_stores()
+    broker, stores = serving_broker(boot.queue), make_stores()
     return Housekeeper(boot, broker, Settlement(broker, stores), stores).run

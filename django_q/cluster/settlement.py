@@ -78,8 +78,8 @@ class Settlement:
             self._broker.release(receipts, Conf.RETRY, counted=True)
 
     def _broker_of(self, queue: str) -> Broker:
-        if queue == self._broker.list_key:
-            return self._broker
+        if queue in self._broker.queue_names:
+            return self._broker.of_queue(queue)
         if queue not in self._other_brokers:
             self._other_brokers[queue] = get_broker(queue)
         return self._other_brokers[queue]

@@ -22,8 +22,10 @@ class Timetable:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._rows = ScheduleRows(broker.list_key)
+        self._queues = broker.queue_names
         self._soft_limit = SoftLimit()
-        self._scheduler = Scheduler(broker, self._soft_limit)
+        members = [broker.of_queue(queue) for queue in self._queues]
+        self._schedulers = [Scheduler(member, self._soft_limit) for member in members]
         self._is_synchronised = False
         self._told: set[int] | None = None
 
@@ -36,13 +38,15 @@ class Timetable:
             return
         beside = declared_by_decorators(self._soft_limit)
         with self._rows.watched():
-            synchronise(self._broker.list_key)
-            synchronise(self._broker.list_key, beside)
+            for queue in self._queues:
+                synchronise(queue)
+                synchronise(queue, beside)
         self._is_synchronised = True
 
     def look(self) -> None:
         """Enqueue what is due. Raises as `Scheduler.run_due`."""
-        self._scheduler.look()
+        for scheduler in self._schedulers:
+            scheduler.look()
 
     def tell(self) -> None:
         """Log schedules that are late, or that nobody serves, each once.
@@ -55,10 +59,11 @@ class Timetable:
             self._told = set()
             return
         stats = Stat.get_all(self._broker)
-        served = {stat.queue for stat in stats if stat.status != Conf.STOPPED}
+        alive = [stat for stat in stats if stat.status != Conf.STOPPED]
+        served = {queue for stat in alive for queue in stat.served}
         with self._rows.watched():
             # Who does not see the own heartbeat does not see those of others.
-            is_known = self._broker.list_key in served
+            is_known = served.issuperset(self._queues)
             found = unpunctual(timezone.now(), served if is_known else None)
         for late in found:
             if late.id not in self._told and not late.is_disabled:

@@ -42,7 +42,9 @@ class Tracker:
         self._runs: dict[str, Run] = {}
         #: Runs that stand in the table: what was written of them, and when.
         self._written: dict[str, tuple[Progress | None, float]] = {}
-        self._number = 0
+        #: What the scoreboard said when they were read; at first they are read whatever it says,
+        #: since the housekeeper of a cluster that starts may not have looked yet.
+        self._number = -1
         self._next_sight = 0.0
         self._backoff = Backoff()
 
@@ -117,7 +119,8 @@ class Tracker:
             self._backoff.succeed()
 
     def _hear(self, number: int) -> None:
-        self.wishes = cancellations.wishes() if number else _NONE
+        is_first = self._number < 0
+        self.wishes = cancellations.wishes() if number or is_first else _NONE
         self._number = number
 
     def _interrupt_cancelled(self) -> None:
@@ -154,7 +157,7 @@ class Tracker:
             func=run.func,
             # Of another type it may have code of its own, which does not run in this thread.
             group=str(group)[:100] if type(group) in (str, int) else None,
-            queue=self._queue,
+            queue=package.get("cluster") or self._queue,
             attempt=package.get("attempt", 1),
             enqueued=package["started"],
             started=timezone.now() - timedelta(seconds=now - run.began),

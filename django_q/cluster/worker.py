@@ -43,9 +43,8 @@ from django_q.soft_limit import SoftLimit
 class Worker:
     """Runs packages from the clerk's inbox until it is told to stop or is spent."""
 
-    def __init__(self, name: str, queue: str, slot: Slot, clerk: Clerk, stores: Stores) -> None:
+    def __init__(self, name: str, slot: Slot, clerk: Clerk, stores: Stores) -> None:
         self._name = name
-        self._queue = queue
         self._slot = slot
         self._clerk = clerk
         self._past = Past(stores, self._may_start, clerk.counts_lapses, clerk.tracker)
@@ -117,7 +116,7 @@ class Worker:
             package = self._open(lease, past)
             if package is not None:
                 # Where it comes from, for receivers: the keys are Django Q's.
-                package |= {"cluster": self._queue, "ack_id": lease.receipt}
+                package |= {"cluster": lease.queue, "ack_id": lease.receipt}
                 self._run(lease, package, past)
         except ResultsUnavailable:
             self._clerk.give_back(lease)
@@ -141,12 +140,12 @@ class Worker:
             if past.in_opening and (past.verdict or past.deaths >= Conf.MAX_DEATHS):
                 raise PackageRejected(f"Opening it ended {past.deaths} workers: {past.reason}")
             with self._soft_limit.within(Conf.OPEN_TIMEOUT, "Opening the package"):
-                return open_package(lease.payload, self._queue)
+                return open_package(lease.payload, lease.queue)
         except (PackageRejected, TimeoutException) as error:
             reason = str(error)
         except BaseException as error:  # unpickling is user code: SystemExit and worse
             reason = f"Opening it raised {type(error).__name__}: {error}"
-        rejection = Rejection(self._queue, lease.payload, reason, lease.receipt)
+        rejection = Rejection(lease.queue, lease.payload, reason, lease.receipt)
         self._clerk.hand_over(Finished(rejection, lease.receipt))
         return None
 
@@ -186,7 +185,7 @@ class Worker:
             lease.pause = later.delay
             self._clerk.give_back(lease)
             return True
-        again = follower_of(later.package, self._queue, later.delay)
+        again = follower_of(later.package, lease.queue, later.delay)
         record = Record(None, lease.receipt, ledger_key=lease.key, followers=(again,))
         self._clerk.hand_over(Finished(record, lease.receipt))
         return True

@@ -87,7 +87,7 @@ def _cluster_rows(clusters: Sequence[ClusterMemory], width: int, paint: Paint) -
         stat, total = cluster.stat, cluster.total()
         number = str(len(cluster.processes))
         sizes = [_size(total.resident), _size(total.share)]
-        rows.append([stat.name, stat.queue, stat.host, number, *sizes])
+        rows.append([stat.name, ", ".join(stat.served), stat.host, number, *sizes])
     title, *lines = table(titles, rows, widths=widths, right={3, 4, 5})
     yield paint.faint(title)
     yield from lines

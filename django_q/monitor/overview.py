@@ -102,7 +102,7 @@ def look(broker: Broker | None = None) -> Overview:
 
 def queues(broker: Broker, clusters: Sequence[Stat]) -> list[Queue]:
     """Look at this cluster's queue, at those that are served, and those that schedules name."""
-    alive = [stat.queue for stat in clusters if stat.status != Conf.STOPPED]
+    alive = [name for s in clusters if s.status != Conf.STOPPED for name in s.served]
     scheduled = _active().values_list("cluster", flat=True).distinct()
     # A schedule without a queue of its own is of the project's.
     names = {broker.list_key, *alive, *(name or Conf.PREFIX for name in scheduled)}

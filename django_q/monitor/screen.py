@@ -47,9 +47,8 @@ def _clusters(clusters: Sequence[Stat], warning: Callable[[str], str]) -> Iterat
         busy = sum(worker.get("state") == "busy" for worker in stat.worker_states)
         workers = f"{busy}/{len(stat.workers)}"
         up = duration_text(stat.uptime())
-        rows.append(
-            [stat.name, stat.queue, stat.host, str(stat.pid), workers, up, str(stat.status)]
-        )
+        queues = ", ".join(stat.served)
+        rows.append([stat.name, queues, stat.host, str(stat.pid), workers, up, str(stat.status)])
     titles = [_("Name"), _("Queue"), _("Host"), _("Pid"), _("Busy"), _("Up"), _("Status")]
     yield from table(titles, rows, widths=(20, 10, 10, 7, 7, 8, 10), right={3, 4, 5})
     replaced = sum(stat.reincarnations for stat in clusters)

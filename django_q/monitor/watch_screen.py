@@ -165,7 +165,7 @@ def _brush(stat: Stat, is_chosen: bool, paint: Paint) -> Brush:
 def _cluster_row(stat: Stat, sight: Sight) -> list[str]:
     up = duration_text(stat.uptime())
     rate = _rate(sight.rates.get(str(stat.cluster_id)))
-    return [stat.name, stat.queue, stat.host, _busy(stat), rate, up, str(stat.status)]
+    return [stat.name, ", ".join(stat.served), stat.host, _busy(stat), rate, up, str(stat.status)]
 
 
 def _busy(stat: Stat) -> str:
@@ -175,7 +175,7 @@ def _busy(stat: Stat) -> str:
 
 def _cluster_words(stat: Stat) -> str:
     words = {
-        "queue": stat.queue,
+        "queue": ", ".join(stat.served),
         "status": stat.status,
         "time": duration_text(stat.uptime()),
         "busy": _busy(stat),

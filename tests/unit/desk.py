@@ -80,7 +80,7 @@ class Desk:
 
     def worker(self) -> Worker:
         """Make the worker of this desk."""
-        return Worker("worker-1", self.broker.list_key, self.slot, self.clerk, self.stores)
+        return Worker("worker-1", self.slot, self.clerk, self.stores)
 
     def work(self, until: Callable[[], Any] | None = None) -> None:
         """Run a worker here until a condition holds (default: the queue is done), then stop it."""

@@ -186,7 +186,7 @@ def leave_in_inbox(desk: Desk, **values: Any) -> Lease:
     async_task(note, broker=desk.broker)
     (lease,) = desk.broker.lease()
     lease.until = time.monotonic() + 60
-    lease.key = f"default:{lease.id}"
+    lease.queue, lease.key = "default", f"default:{lease.id}"
     for name, value in values.items():
         setattr(lease, name, value)
     desk.clerk.inbox.put(lease)
