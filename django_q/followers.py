@@ -151,16 +151,24 @@ def element_package(
     func, args, kwargs = link_parts(element)
     own = {**(getattr(func, "task_options", None) or {}), **(kwargs.pop("q_options", None) or {})}
     package = build_package(func, (*given, *args), kwargs, options | own | fixed)
+    check_member(package)
+    if task_id is not None:
+        package.pop("on_commit", None)  # it is sent after all that has led to it
+        package["id"] = task_id
+        package["derived"] = True
+    send_signal(signals.pre_enqueue, task=package)
+    return package
+
+
+def check_member(package: TaskPackage) -> None:
+    """Raise PackageError for options that a task cannot have which is sent together with others."""
     if package.get("unique"):
         raise PackageError(
             f"unique is {package['unique']!r:.100}, but a task that belongs to a chain or a group, "
             "or follows another one, has to run: leave it out."
         )
-    if task_id is not None:
-        package["id"] = task_id
-        package["derived"] = True
-    send_signal(signals.pre_enqueue, task=package)
-    return package
+    if "broker" in package:
+        raise PackageError("broker is an option of the whole chain or group, not of one task.")
 
 
 def link_parts(link: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

@@ -12,7 +12,7 @@ from django_q.brokers import Broker
 from django_q.conf import Conf
 from django_q.enqueue import run_in_place, send
 from django_q.exceptions import PackageError
-from django_q.followers import element_package, link_parts
+from django_q.followers import check_member, element_package, link_parts
 from django_q.functions import check_element
 from django_q.options import OPTIONS, take_options
 from django_q.order_options import settle_order
@@ -65,6 +65,8 @@ def async_group(calls: Iterable[Any], callback: Any = None, **options: Any) -> G
     gatherings.begin(group.callback_id, queue, seal_package(package, queue))
     total = _send(_parts(calls, options, group.callback_id), broker)
     gatherings.close(group.callback_id, total)
+    if "on_commit" in options:  # there may be no task whose end could send it
+        package["on_commit"] = options["on_commit"]
     # They may all have ended before their number was known.
     for ready in gatherings.complete([group.callback_id]):
         with gatherings.claimed(ready.id) as is_ours:
@@ -110,11 +112,8 @@ def _collector(gathering_id: str, callback: Any, options: dict[str, Any]) -> Tas
     own = {**(getattr(func, "task_options", None) or {}), **(kwargs.pop("q_options", None) or {})}
     inherited = {key: options[key] for key in _OF_CALLBACK if key in options}
     package = build_package(_CALL, (gathering_id, func, args, kwargs), {}, inherited | own)
-    if package.get("unique"):
-        raise PackageError(
-            f"unique is {package['unique']!r:.100}, but the callback of a group has to run: "
-            "leave it out."
-        )
+    check_member(package)
+    package.pop("on_commit", None)
     package |= {"id": gathering_id, "derived": True, "shown_as": function_path(func)}
     return package
 
