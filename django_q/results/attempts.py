@@ -76,7 +76,7 @@ def ending(alias: str, task_id: str, number: int) -> Ending | None:
     attempts = failed.annotate(
         success=Value(False, BooleanField()), cause=Value(None, CharField())
     ).values_list("success", "again_at", "cause", "number")
-    found = list(runs.union(attempts, all=True))
+    found = list(runs.union(attempts, all=True).order_by())
     # A success first, then what was retried.
     found.sort(key=lambda run: (run[0], run[1] is not None), reverse=True)
     for success, again_at, cause, count in found:
