@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.apps import apps
 from django.core import checks
-from django.db import transaction
+from django.db import router, transaction
 from django.utils.module_loading import import_string
 
 from django_q import signals
@@ -31,7 +31,7 @@ from django_q.package import TaskPackage, build_package
 from django_q.results.lookup import fetch_cached
 
 #: Keys of a backend's OPTIONS that are no options of tasks.
-_OWN_OPTIONS = ("cluster", "on_commit", "TASKS")
+_OWN_OPTIONS = ("cluster", "TASKS")
 #: Length of our ids: what has another one is not asked for.
 _ID_LENGTH = 32
 #: The framework's name for "no queue in particular".
@@ -78,7 +78,8 @@ class Door:
         """Send a task; gives its result, whose id is our task's.
 
         Raises TypeError for arguments that are not JSON, and what `async_task` raises. With
-        `on_commit` it is sent when the transaction commits; with `sync` it is over already.
+        `on_commit` it is sent when the transaction commits, and told of then; with `sync` it is
+        over already.
         """
         self.validate_task(task)
         task = with_fields(task, run_after=due(task.run_after))
@@ -88,10 +89,7 @@ class Door:
         )
         package["task_backend"] = self.alias
         result = ready_result(self.family, task, self.alias, package)
-        if self.options.get("on_commit"):
-            transaction.on_commit(partial(self._send, package, result))
-        else:
-            self._send(package, result)
+        self._send(package, result)
         return result
 
     def _options(self, task: Any) -> dict[str, Any]:
@@ -114,13 +112,18 @@ class Door:
             enqueued.send(type(self), task_result=result)
             self._run_in_place(package, result)
             return
+        is_later = package.get("on_commit", Conf.ON_COMMIT)
         (task_id,) = hand_over([package], None)
         if task_id != package["id"]:
             # Another task has the key of this unique one, and is given instead.
             with_values(result, id=task_id)
             result.refresh()
             return
-        enqueued.send(type(self), task_result=result)
+        tell = partial(enqueued.send, type(self), task_result=result)
+        if is_later:
+            transaction.on_commit(tell, using=router.db_for_write(Tracked))
+        else:
+            tell()
 
     def _run_in_place(self, package: TaskPackage, result: Any) -> None:
         try:

@@ -34,7 +34,7 @@ def test_tasks_of_the_framework_run_in_a_cluster(
     assert more["both_doors"] == {
         "plain": 42, "by_path": 42, "plain_is_no_result": True, "by_path_is": "SUCCESSFUL",
     }  # fmt: skip
-    assert more["on_commit"] == [None, True, 3, "default", True]
+    assert more["on_commit"] == [[], "READY", 3, "late", True]
     assert more["forget"]
     assert more["in_a_loop"] == [42, 42]
     _look_at_signals(after, signals.read_text().splitlines())

@@ -25,9 +25,11 @@ from django_q.tasks import async_task, result_or_raise
 if django.VERSION >= (6, 0):
     from django.tasks import default_task_backend
     from django.tasks.exceptions import TaskResultDoesNotExist
+    from django.tasks.signals import task_enqueued
 else:
     from django_tasks import default_task_backend
     from django_tasks.exceptions import TaskResultDoesNotExist
+    from django_tasks.signals import task_enqueued
 
 
 def prepare(path: str) -> dict[str, Any]:
@@ -86,13 +88,20 @@ def both_doors() -> dict[str, Any]:
 
 def on_commit() -> list[Any]:
     """Send inside transactions, one of which is rolled back."""
+    told: list[str] = []
+
+    def hear(task_result: Any, **kwargs: Any) -> None:
+        told.append(task_result.id)
+
+    task_enqueued.connect(hear)
     late = jobs.add.using(backend="late")
     with transaction.atomic():
         kept = late.enqueue(1, 2)
-        inside = [kept.enqueued_at, _is_unknown(kept.id)]
+        inside = [told[:], str(_again(kept).status)]
     with transaction.atomic():
         dropped = late.enqueue(3, 4)
         transaction.set_rollback(True)
+    assert told == [kept.id]
     return [*inside, _ended(kept).return_value, kept.backend, _is_unknown(dropped.id)]
 
 
