@@ -28,6 +28,15 @@ def record_holding(path: str, token: object, seconds: float) -> object:
     return token
 
 
+def leak(size: int) -> int:
+    """Keep so many bytes for as long as the worker lives."""
+    _leaked.append(bytes(size))
+    return len(_leaked)
+
+
+_leaked: list[bytes] = []
+
+
 # Those that kill their worker.
 
 

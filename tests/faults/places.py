@@ -1,0 +1,66 @@
+"""The brokers of the scenarios: their servers, started once, and what `Q_CLUSTER` says of them."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+from django.db import connections
+
+from tests.servers import MariaDB, Ministack, Postgres, Server, Valkey
+from tests.site import databases
+
+_SERVERS: dict[str, Callable[[], Server]] = {
+    "redis": lambda: Valkey("--appendonly", "yes", "--appendfsync", "always"),
+    "postgres": Postgres,
+    "mariadb": MariaDB,
+    "sqs": Ministack,
+}
+#: Broker -> alias of the database that has the results, and the servers, the broker's first.
+PLACES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "redis": ("default", ("redis",)),
+    "postgres": ("postgres", ("postgres",)),
+    "mariadb": ("mariadb", ("mariadb",)),
+    "sqlite": ("default", ()),
+    "sqs": ("default", ("sqs",)),
+    # Packages on one server, results on another.
+    "redis+postgres": ("postgres", ("redis", "postgres")),
+}
+_running: dict[str, Server] = {}
+_migrated: set[str] = set()
+
+
+@contextlib.contextmanager
+def place(broker: str, folder: Path) -> Iterator[tuple[list[Server], dict[str, Any]]]:
+    """Give the servers of a broker, running, and its settings; all tables are empty."""
+    alias, names = PLACES[broker]
+    for name in names:
+        if name not in _running:
+            _running[name] = _SERVERS[name]().start()
+    if alias != "default" and alias not in connections.settings:
+        databases.add(alias, _running[alias].port)
+    os.environ[databases.CHOICE] = alias
+    connections[alias].close()
+    if alias not in _migrated:
+        call_command("migrate", database=alias, verbosity=0)
+        _migrated.add(alias)
+    databases.empty(alias)
+    settings: dict[str, Any] = {"name": f"faults-{time.monotonic_ns()}"}
+    servers = [_running[name] for name in names]
+    if names[:1] == ("redis",):
+        settings["redis"] = servers[0].url
+    elif names == ("sqs",):
+        settings["sqs"] = servers[0].settings  # type: ignore[attr-defined]
+    else:
+        settings["orm"] = alias
+    yield servers, settings
+
+
+def stop_servers() -> None:
+    """Stop all that were started."""
+    connections.close_all()
+    while _running:
+        _running.popitem()[1].stop()

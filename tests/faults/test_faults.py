@@ -1,0 +1,31 @@
+"""The short form of the faults, in every run; `python -m tests.faults` is the long one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.catalogue import SCENARIOS, run_scenario, stop_servers
+
+#: Tasks of a short drain.
+TASKS = 500
+#: What is run each time; the rest is for a night.
+SHORT = ("F1", "F2", "F3", "F7", "F8", "F9", "F12", "F15", "F21", "F22", "F24", "F27", "F29")
+RUNS = [
+    (id, broker)
+    for id in SHORT
+    for broker in ("redis", "postgres", "redis+postgres")
+    if broker in SCENARIOS[id].brokers
+] + [("F1", "sqlite"), ("F24", "sqlite")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _servers() -> Iterator[None]:
+    yield
+    stop_servers()
+
+
+@pytest.mark.parametrize(("id", "broker"), RUNS)
+def test_a_fault_is_survived(id: str, broker: str) -> None:
+    findings = run_scenario(id, broker, seed=1, tasks=TASKS)
+
+    assert not findings.failures, findings.line
