@@ -66,4 +66,4 @@ def entries(package: TaskPackage, *, is_done: bool) -> tuple[Entry, ...]:
 
 
 def _cancel(task_id: str) -> None:
-    cancellations.ask(task_id)
+    cancellations.ask([task_id])

@@ -6,7 +6,8 @@ from django_q.admin.queues import LedgerAdmin, QueueAdmin
 from django_q.admin.rejected import RejectedAdmin
 from django_q.admin.results import FailAdmin, TaskAdmin, resubmit_task
 from django_q.admin.schedules import ScheduleAdmin
-from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success
+from django_q.admin.under_way import TrackedAdmin
+from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success, Tracked
 
 __all__ = [
     "FailAdmin",
@@ -15,10 +16,12 @@ __all__ = [
     "RejectedAdmin",
     "ScheduleAdmin",
     "TaskAdmin",
+    "TrackedAdmin",
     "resubmit_task",
 ]
 
 admin.site.register(Schedule, ScheduleAdmin)
+admin.site.register(Tracked, TrackedAdmin)
 admin.site.register(Success, TaskAdmin)
 admin.site.register(Failure, FailAdmin)
 # It hides itself where another broker is used, so that no setting is read here.

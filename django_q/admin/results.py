@@ -189,12 +189,12 @@ class _ResultAdmin(FoundAdmin):
     @admin.display(description=_("Arguments"))
     def shown_args(self, obj: Task) -> str:
         """Give the positional arguments as text."""
-        return _column_block(obj, "args")
+        return column_block(obj, "args")
 
     @admin.display(description=_("Keyword arguments"))
     def shown_kwargs(self, obj: Task) -> str:
         """Give the keyword arguments as text."""
-        return _column_block(obj, "kwargs")
+        return column_block(obj, "kwargs")
 
     @admin.display(description=_("Failed attempts"))
     def shown_history(self, obj: Task) -> str:
@@ -204,7 +204,7 @@ class _ResultAdmin(FoundAdmin):
     @admin.display(description=_("Result"))
     def shown_result(self, obj: Task) -> str:
         """Give the result, or the error with its traceback, as text."""
-        return _column_block(obj, "result")
+        return column_block(obj, "result")
 
 
 class TaskAdmin(_ResultAdmin):
@@ -258,9 +258,9 @@ def _duration(end: datetime | None, start: datetime | None) -> str | None:
     return duration_text(max(end - start, timedelta()).total_seconds())
 
 
-def _column_block(obj: Task, column: str) -> SafeString | str:
+def column_block(obj: Any, column: str) -> SafeString | str:
     """Give the HTML of a pickled column, looked at and not opened."""
-    row = Task.objects.using(obj._state.db).filter(pk=obj.pk).order_by()
+    row = type(obj)._base_manager.using(obj._state.db).filter(pk=obj.pk).order_by()
     found = row.values_list(Substr(column, 1, LONGEST_ALONE), Length(column)).first()
     if found is None or found[0] is None:
         return text_block(None)
@@ -272,7 +272,7 @@ def _column_block(obj: Task, column: str) -> SafeString | str:
         value = look_into_column(text)
     except ValueError:
         return _note(gettext("It cannot be shown: it holds no pickle, or a damaged one."))
-    is_error = column == "result" and not obj.success and isinstance(value, str)
+    is_error = column == "result" and isinstance(value, str) and not obj.success
     return error_block(value) if is_error else text_block(value)
 
 

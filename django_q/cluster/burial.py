@@ -140,9 +140,13 @@ class Burial:
             return
         now = timezone.now()
         is_cancelled = obituary.cause is Cause.CANCELLED
-        text = cancellations.TEXT if is_cancelled else (
-            f"The worker died while it ran this task ({obituary.how}), and "
-            "a broker without receipts cannot deliver it again."
+        text = (
+            cancellations.TEXT
+            if is_cancelled
+            else (
+                f"The worker died while it ran this task ({obituary.how}), and "
+                "a broker without receipts cannot deliver it again."
+            )
         )
         row = Row(
             id=mark.task_id, name=mark.name, func=mark.func, hook=None, args=encode_value(()),

@@ -4,7 +4,8 @@ Written by whoever asks; watched by each housekeeper and read by clerks while th
 deleted in the transaction of the outcome. All raise ResultsUnavailable when the database is away.
 """
 
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from django_q.models import Cancellation, Delayed
 from django_q.models.tracked import kept_until
+from django_q.results.statements import put
 from django_q.results.trouble import told
 
 _CANNOT = "Cancellations cannot be written"
@@ -24,18 +26,32 @@ TEXT = "The task was cancelled"
 _KEPT = timedelta(days=14)
 
 
-def ask(task_id: str, *, kill: bool = False, run_at: datetime | None = None) -> None:
-    """Ask for the end of a task, which may be anywhere; `run_at`: it cannot start before.
+def ask(
+    task_ids: Sequence[str],
+    *,
+    kill: bool = False,
+    run_at: Mapping[str, datetime | None] = types.MappingProxyType({}),
+) -> None:
+    """Ask for the end of tasks, wherever they are; `run_at`: when those that wait may start.
 
     What is kept in `Delayed` is due now, so that a worker comes to hear of it. Idempotent; `kill`
     is not taken back.
     """
-    until = max(kept_until(), (run_at or timezone.now()) + _KEPT)
-    values = {"asked": timezone.now(), "until": until} | ({"kill": True} if kill else {})
+    now = timezone.now()
+    wishes = [
+        Cancellation(
+            task=task_id,
+            kill=kill,
+            asked=now,
+            until=max(kept_until(), (run_at.get(task_id) or now) + _KEPT),
+        )
+        for task_id in sorted(task_ids)
+    ]
+    changed = ["asked", "until", *(["kill"] if kill else [])]
     with told(_alias(), _CANNOT):
-        Cancellation.objects.using(_alias()).update_or_create(task=task_id, defaults=values)
+        put(_alias(), wishes, changed)
         delayed = Delayed.objects.using(router.db_for_write(Delayed))
-        delayed.filter(task=task_id, due__gt=timezone.now()).update(due=timezone.now())
+        delayed.filter(task__in=list(task_ids), due__gt=now).update(due=now)
 
 
 def newest() -> tuple[int, datetime | None]:

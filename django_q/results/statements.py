@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DataError, connections
+from django.db.models import Model
 from django.utils import timezone
 
 from django_q.models import Task
@@ -169,3 +170,18 @@ def storable(moment: datetime) -> datetime:
     if timezone.is_aware(moment) == settings.USE_TZ:
         return moment
     return timezone.make_aware(moment) if settings.USE_TZ else timezone.make_naive(moment)
+
+
+def put(alias: str, rows: Sequence[Model], changed: Sequence[str]) -> None:
+    """Write rows of one model in one statement; of those that are there, some columns."""
+    if not rows:
+        return
+    model = type(rows[0])
+    # MySQL asks no one which key it is that is there.
+    takes_target = connections[alias].features.supports_update_conflicts_with_target
+    model._base_manager.using(alias).bulk_create(
+        rows,
+        update_conflicts=True,
+        update_fields=changed,
+        unique_fields=["pk"] if takes_target else None,
+    )

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db import connections, router, transaction
+from django.db import router, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from django_q.models import Task, Tracked
 from django_q.package import TaskPackage, function_path
 from django_q.results.base import encode_value
-from django_q.results.statements import storable
+from django_q.results.statements import put, storable
 from django_q.results.trouble import told
 from django_q.run import Progress
 
@@ -93,7 +93,7 @@ def untrack(values: Sequence[tuple[Any, ...]]) -> None:
 
 
 def reschedule(values: Sequence[tuple[Any, ...]]) -> None:
-    """Say of tasks that they wait for another run: id, seconds from now, number of that run or None."""
+    """Say of tasks that they wait again: id, seconds from now, number of the next run or None."""
     now = timezone.now()
     with told(_alias(), _CANNOT):
         for task_id, delay, attempt in values:
@@ -126,7 +126,7 @@ def write(running: Sequence[Running]) -> None:
             else:
                 others.append(_made(task))
         if others:
-            _put(others)
+            put(_alias(), sorted(others, key=operator.attrgetter("id")), _CHANGED)
 
 
 def _changes(task: Running) -> dict[str, Any]:
@@ -152,19 +152,6 @@ def _made(task: Running) -> Tracked:
         id=task.id, name=task.name, func=task.func, group=task.group, queue=task.queue,
         enqueued=storable(task.enqueued), **_changes(task),
     )  # fmt: skip
-
-
-def _put(rows: Sequence[Tracked]) -> None:
-    """Write rows in one statement, over those that are there."""
-    features = connections[_alias()].features
-    # MySQL takes any key for it.
-    target = ["id"] if features.supports_update_conflicts_with_target else None
-    Tracked.objects.using(_alias()).bulk_create(
-        sorted(rows, key=operator.attrgetter("id")),
-        update_conflicts=True,
-        update_fields=_CHANGED,
-        unique_fields=target,
-    )
 
 
 def see(ids: Iterable[str]) -> None:

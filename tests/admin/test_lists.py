@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_q.admin import FailAdmin, filters
-from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success, Task
+from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success, Task, Tracked
 
 from .desk import act, get, make_queued, make_task, names, page
 
@@ -28,7 +28,7 @@ def tasks(client: Client) -> list[Task]:
     return [make_task("e", success=False, ago=n, func=f"m.f{n % 2}", group="g") for n in range(6)]
 
 
-@pytest.mark.parametrize("model", [Success, Failure, Schedule, OrmQ, Ledger, Rejected])
+@pytest.mark.parametrize("model", [Success, Failure, Schedule, OrmQ, Ledger, Rejected, Tracked])
 def test_a_list_counts_no_more_than_it_can_show(client: Client, model: Any) -> None:
     with CaptureQueriesContext(connection) as queries:
         get(client, model)

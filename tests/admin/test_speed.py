@@ -13,8 +13,9 @@ import pytest
 from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success, Task
+from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success, Task, Tracked
 
 from .desk import make_queued, make_task, page
 
@@ -51,6 +52,13 @@ DIFFERING = {
         "digest": "md5(n::text)",
     },
     Schedule: {"name": "'schedule-' || n", "next_run": "now() + n * interval '1 second'"},
+    Tracked: {
+        "id": "md5(n::text)",
+        "func": "'shop.tasks.f' || n %% 50",
+        "queue": "(ARRAY['default', 'reports', 'mail'])[1 + n %% 3]",
+        "state": "CASE WHEN n < 10 THEN 'running' ELSE 'queued' END",
+        "enqueued": _AGO,
+    },
 }
 
 
@@ -80,6 +88,7 @@ def long_tables(database: str, client: Client) -> Iterator[None]:
     Ledger.objects.create(key="a", deaths=1, reason="Killed by signal 9.")
     Rejected.objects.create(queue="a", payload=row.payload, reason="BadSignature", digest="a")
     Schedule.objects.create(func="shop.tasks.remind", schedule_type=Schedule.DAILY)
+    Tracked.objects.create(id="a", enqueued=timezone.now())
     for model in DIFFERING:
         multiply(model)
     yield
@@ -102,7 +111,10 @@ def visit(client: Client, address: str) -> tuple[float, int]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 def test_each_list_is_quick_with_long_tables(client: Client, long_tables: None) -> None:
-    addresses = [page(model) for model in (Success, Failure, OrmQ, Rejected, Ledger, Schedule)]
+    addresses = [
+        page(model) for model in (Success, Failure, OrmQ, Rejected, Ledger, Schedule, Tracked)
+    ]
+    addresses += [page(Tracked) + query for query in ("?state=running", "?queue=mail", "?q=00")]
     addresses += [
         page(Failure) + query
         for query in (
