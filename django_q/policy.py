@@ -141,7 +141,7 @@ def check_policy(package: Mapping[str, Any]) -> None:
             f"max_attempts is {limit!r:.100}: give a whole number of runs, 1 for no retry."
         )
     details = [key for key in _DETAILS if package.get(key) is not None]
-    if details and limit is None and not Conf.MAX_ATTEMPTS:
+    if details and limit is None and run_limit(package) == 1:
         raise PackageError(
             f"{details[0]} is {package[details[0]]!r:.100}, but the task is not retried: say how "
             'often it may be run, as max_attempts or in Q_CLUSTER["max_attempts"].'

@@ -99,6 +99,6 @@ def test_killed_workers_neither_lose_nor_double_an_attempt(
     assert set(Task.objects.values_list("attempt_count", flat=True)) == {RUNS}
     assert Attempt.objects.count() == TASKS * (RUNS - 1)
     assert len(trace.ended()) == TASKS * RUNS
-    # What ran when its worker was killed has run again. Nothing else has, unless a kill fell between
-    # the sending of what follows a batch and its acknowledgement: some three tasks then.
+    # What ran when its worker was killed has run again. Nothing else has, unless a kill fell
+    # between sending what follows a batch and acknowledging it: some three tasks then.
     assert trace.started().total() - TASKS * RUNS <= 2 * len(killed)

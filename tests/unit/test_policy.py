@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
+from django.utils import timezone
 
 from django_q import policy
 from django_q.checks import check_settings
 from django_q.enqueue import async_task
 from django_q.exceptions import PackageError, Retry, TimeoutException
+from django_q.schedule_package import build_scheduled
+from django_q.soft_limit import SoftLimit
+from django_q.tasks import schedule
 
 Configure = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("database")
@@ -104,6 +108,21 @@ def test_errors_are_sorted_by_their_class(
 def test_options_that_mean_nothing_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(PackageError, match=text):
         async_task("tests.site.tasks.noop", q_options=options)
+
+
+def test_what_django_q_brings_back_takes_no_details_of_a_policy(q_cluster: Configure) -> None:
+    q_cluster(max_attempts=5, ack_failures=False)
+
+    with pytest.raises(PackageError, match="retry_on is .*, but the task is not retried"):
+        async_task("tests.site.tasks.noop", retry_on=OSError)
+
+
+def test_a_schedule_takes_a_policy(q_cluster: Configure) -> None:
+    made = schedule("tests.site.tasks.noop", max_attempts=3, backoff=[1, 2], name="nightly")
+
+    package = build_scheduled(made, timezone.now(), "1" * 32, SoftLimit())
+
+    assert (package["max_attempts"], package["backoff"]) == (3, [1, 2])
 
 
 @pytest.mark.parametrize(
