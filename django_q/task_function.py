@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from asgiref.sync import sync_to_async
+from django.utils.module_loading import import_string
 
 from django_q.enqueue import async_tasks, enqueue_call
 from django_q.exceptions import PackageError
@@ -35,6 +36,10 @@ class TaskOptions(TypedDict, total=False):
     cluster: str | None
     task_name: str | None
     track: bool | None
+    on_success: Any
+    on_failure: Any
+    on_timeout: Any
+    on_commit: bool | str | None
     max_attempts: int | None
     retry_delay: float | None
     backoff: Any
@@ -84,9 +89,12 @@ class TaskFunction(Generic[Given, Result]):
     def __repr__(self) -> str:
         return f"<task {self._function.__module__}.{self._function.__qualname__}>"
 
-    def __reduce__(self) -> str:
-        """Travel by path, as functions do; a copy made by `using` travels as the original."""
-        return self._function.__qualname__
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Travel by path, as functions do; a copy made by `using` with its options."""
+        path = self.module_path
+        if _at(path) is self:
+            return str(self._function.__qualname__)
+        return _copy_of, (path, self.task_options)
 
     @property
     def module_path(self) -> str:
@@ -130,6 +138,19 @@ class TaskFunction(Generic[Given, Result]):
     def bound_to_package(self, package: Mapping[str, Any]) -> Callable[Given, Result]:
         """Give what a worker calls: the bare function, which may be `async def`."""
         return self._function
+
+
+def _at(path: str) -> Any:
+    try:
+        return import_string(path)
+    except ImportError:
+        return None
+
+
+def _copy_of(path: str, options: Mapping[str, Any]) -> Any:
+    """Make a copy anew where it has travelled to."""
+    found = import_string(path)
+    return TaskFunction(found._function, options, found.periods)
 
 
 @overload
