@@ -43,6 +43,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> Sequence[CheckMess
     messages += _database_broker(raw)
     messages += _own_broker(raw)
     messages += _retries(raw)
+    messages += _places(raw)
     return messages
 
 
@@ -175,6 +176,23 @@ def _retries(raw: dict[str, Any]) -> list[CheckMessage]:
     if problem is None:
         return []
     return [Error(f"Q_CLUSTER: {problem}", "See docs/retries.", id="django_q.E020")]
+
+
+def _places(raw: dict[str, Any]) -> list[CheckMessage]:
+    """A worker leases a package for each of its places, whatever `queue_limit` says."""
+    limit = raw.get("queue_limit")
+    places = max(raw.get("threads", 1), raw.get("async_concurrency", 1))
+    if limit is None or limit >= places:
+        return []
+    return [
+        Warning(
+            f'Q_CLUSTER["queue_limit"] is {limit}, fewer than the {places} tasks that a worker has '
+            "side by side, so it is not kept.",
+            f'Set "queue_limit" to {places} or more, or leave it out; lower "threads" or '
+            '"async_concurrency" to have fewer tasks in a worker.',
+            id="django_q.W013",
+        )
+    ]
 
 
 def _own_package() -> list[CheckMessage]:

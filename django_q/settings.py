@@ -94,8 +94,9 @@ class Settings:
     # Cluster
     workers: int = _setting(_default_workers, "Worker processes.", "processes", 1)
     daemonize_workers: bool = _setting(True, "Accepted; workers may always have children.")
-    threads: int = _setting(1, "Tasks a worker runs side by side, in threads.", "threads", 1)
-    async_concurrency: int = _setting(1, "Coroutines a worker runs side by side.", "tasks", 1)
+    # What each of them does stands on the scoreboard, which has room for a thousand and some.
+    threads: int = _setting(1, "Tasks a worker runs side by side, in threads.", "threads", 1, 500)
+    async_concurrency: int = _setting(1, "Coroutines a worker runs side by side.", "tasks", 1, 1000)
     queues: list[str] | dict[str, int] | None = _setting(
         None, "Queues to serve: a list, first ones first; or a dict of weights."
     )

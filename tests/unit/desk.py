@@ -35,10 +35,10 @@ class Desk:
     The test stands in the place of the main thread, or calls `work`, which does.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, places: int = 1) -> None:
         context = multiprocessing.get_context("fork")
         self.broker = broker
-        self.board = Scoreboard(context, 2)
+        self.board = Scoreboard(context, 2, places)
         self.slot = self.board.slot(1)
         self.life, self.supervisor = context.Pipe(duplex=False)
         self.stores = make_stores()

@@ -35,9 +35,9 @@ class Moody(Memory):
 class Grave:
     """A worker that died, and what is to be done about it."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, places: int = 1) -> None:
         self.broker = broker
-        desk = Desk(broker)
+        desk = Desk(broker, places)
         self.slot, self._board = desk.slot, desk.board
         self.burial = Burial(broker, Settlement(broker, desk.stores), desk.stores)
 
@@ -52,11 +52,13 @@ class Grave:
         self.slot.write_holdings(Holdings(self.broker.holder, receipts))
         return leases
 
-    def mark(self, lease: Lease, phase: Phase = Phase.RUNNING, until: float = 0.0) -> None:
+    def mark(
+        self, lease: Lease, phase: Phase = Phase.RUNNING, until: float = 0.0, place: int = 0
+    ) -> None:
         """Say what the worker was at."""
         since = time.monotonic() - 5
         mark = Mark(phase, lease.receipt, lease.key, since, until, "0" * 32, "deadly", "app.work")
-        self.slot.write_mark(mark)
+        self.slot.write_mark(mark, place)
 
     def finish(self, lease: Lease) -> str:
         """Write an outcome into the journal; give the id of its task."""

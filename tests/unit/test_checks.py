@@ -152,3 +152,25 @@ def test_another_distribution_with_our_module_is_an_error(
 
     assert "django-q2 is installed" in message.msg
     assert "pip uninstall django-q2" in message.hint
+
+
+def test_a_limit_of_the_queue_below_the_places_is_told(q_cluster: Configure) -> None:
+    q_cluster(threads=16, queue_limit=5)
+
+    message = found()["django_q.W013"]
+
+    assert "5, fewer than the 16 tasks" in message.msg
+    q_cluster(threads=16, queue_limit=16)
+    assert "django_q.W013" not in found()
+
+
+@pytest.mark.parametrize(("key", "most"), [("threads", 500), ("async_concurrency", 1000)])
+def test_there_are_bounds_for_what_runs_side_by_side(
+    q_cluster: Configure, key: str, most: int
+) -> None:
+    q_cluster(**{key: 0})
+    assert "at least 1" in found()["django_q.E003"].msg
+    q_cluster(**{key: most + 1})
+    assert f"at most {most}" in found()["django_q.E003"].msg
+    q_cluster(**{key: most})
+    assert not found()

@@ -8,7 +8,7 @@ import pytest
 from django_q.brokers import Broker
 from django_q.brokers.memory import Memory
 from django_q.cluster import room as room_module
-from django_q.cluster.room import Room
+from django_q.cluster.room import Room, count_places
 
 Configure = Callable[..., Any]
 
@@ -134,3 +134,74 @@ def test_without_renewal_packages_come_one_at_a_time(clock: Clock) -> None:
     assert fill(room, clock, 5, 0.001) == [1, 1, 1, 1, 1]
     assert room.wanted(0, 1, 0.001) == 0
     assert room.wanted(1, 1, 0.0) == 0
+
+
+# Several places.
+
+
+def test_it_begins_with_one_for_each_place() -> None:
+    assert Room(Memory(), 16).wanted(0, 0, 0.0, 16) == 16
+
+
+def test_no_more_are_taken_than_places_are_free_while_the_pace_is_unknown(clock: Clock) -> None:
+    room = Room(Memory(), 16)
+    room.leased(room.wanted(0, 0, 0.0, 16), 16)
+
+    assert room.wanted(0, 16, 0.001, 0) == 0
+    clock.now += 0.2  # slow ones
+    assert room.wanted(0, 13, 0.0, 3) == 3
+    assert room.wanted(2, 15, 0.0, 3) == 1
+
+
+def test_quick_tasks_in_several_places_make_room_too(clock: Clock) -> None:
+    room = Room(Memory(), 16)
+    room.leased(room.wanted(0, 0, 0.0, 16), 16)
+    clock.now += 0.05
+
+    assert room.wanted(0, 15, 0.0, 1) == 32
+    assert room.wanted(0, 16, 0.12, 0) == 0  # all places are taken, and for long
+    assert room.wanted(0, 15, 0.0, 1) == 1
+
+
+def test_more_places_than_room_are_filled_all_the_same(clock: Clock) -> None:
+    room = Room(Memory(), 500)
+
+    assert room.wanted(0, 0, 0.0, 500) == 500
+    room.leased(500, 500)
+    clock.now += 0.01
+    assert room.wanted(0, 0, 0.0, 500) == 500
+
+
+def test_without_renewal_each_free_place_has_one(clock: Clock) -> None:
+    room = Room(Plain(), 4)
+    room.leased(room.wanted(0, 0, 0.0, 4), 4)
+    clock.now += 0.01
+
+    assert room.wanted(0, 0, 0.0, 4) == 4
+    assert room.wanted(0, 3, 0.0, 1) == 1
+    assert room.wanted(1, 4, 0.0, 1) == 0
+    assert room.wanted(0, 4, 0.001, 0) == 0
+
+
+def test_a_lower_limit_of_the_queue_leaves_no_place_empty(q_cluster: Configure) -> None:
+    q_cluster(queue_limit=2)
+
+    assert Room(Memory(), 16).wanted(0, 0, 0.0, 16) == 16
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [
+        ({}, 1),
+        ({"threads": 1, "async_concurrency": 1}, 1),
+        ({"threads": 16}, 16),
+        ({"async_concurrency": 100}, 100),
+        ({"threads": 16, "async_concurrency": 100}, 116),
+    ],
+)
+def test_places_are_for_threads_and_for_coroutines(
+    q_cluster: Configure, values: dict[str, int], places: int
+) -> None:
+    q_cluster(**values)
+
+    assert count_places() == places

@@ -191,6 +191,24 @@ def test_all_learn_that_the_cluster_stops(board: Scoreboard) -> None:
     assert board.slots()[0].get("pid") == 0
 
 
+def test_each_place_has_a_mark() -> None:
+    board = Scoreboard(multiprocessing.get_context("fork"), 3, 40)
+    slot = board.slot(1)
+    widest = "r" * 1000
+    marks = [a_mark(f"task-{n}")._replace(receipt=widest) for n in range(40)]
+    for place, mark in enumerate(marks):
+        slot.write_mark(mark, place)
+    assert slot.write_holdings(Holdings("holder", tuple(widest + str(n) for n in range(60))))
+
+    slot.write_mark(None, 1)
+
+    assert board.slot(1).read_marks() == [marks[0], *marks[2:]]
+    assert board.slot(1).read_mark() == marks[0]
+    assert (board.slot(0).read_marks(), board.slot(2).read_marks()) == ([], [])
+    slot.clear()
+    assert board.slot(1).read_marks() == []
+
+
 def _write_on(board: Scoreboard, index: int) -> None:
     slot = board.slot(index)
     number = 0
