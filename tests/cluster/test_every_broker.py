@@ -11,8 +11,8 @@ import pytest
 
 from django_q.brokers import get_broker
 from django_q.models import Task
-from django_q.tasks import async_task, async_tasks
-from tests.cluster.ground import LONG, is_empty
+from django_q.tasks import async_task, async_tasks, attempts
+from tests.cluster.ground import LONG, is_empty, wait_task
 from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
 from tests.servers import Server
@@ -160,3 +160,21 @@ def test_a_task_longer_than_retry_runs_once(
     trace.wait_ends(1, limit=length + 30)
     wait_until(lambda: is_empty(get_broker()), 30, what="an empty queue")
     assert trace.started() == {"long": 1}
+
+
+@pytest.mark.parametrize(("database", "far"), EVERY[1:], indirect=True, ids=lambda value: value)
+@pytest.mark.timeout(120)
+def test_what_fails_is_held_back_and_tried_again(
+    database: str, far: Far, cluster: Start, trace: Trace
+) -> None:
+    cluster()
+
+    task_id = async_task(
+        "tests.site.flows.fail_first", trace.path, "t", 2, max_attempts=3, retry_delay=1, jitter=0
+    )
+
+    task = wait_task(task_id, 30)
+    (first,) = attempts(task_id)
+    assert (task.success, task.attempt_count) == (True, 2)
+    assert (task.started - first.stopped).total_seconds() >= 1
+    wait_until(lambda: is_empty(get_broker()), 30, what="an empty queue")
