@@ -76,4 +76,5 @@ CACHES = {
     },
 }
 
+TASKS = {"default": {"BACKEND": "django_q.backend.DjangoQBackend", "QUEUES": []}}
 Q_CLUSTER = json.loads(os.environ.get("TEST_Q_CLUSTER", "{}"))
