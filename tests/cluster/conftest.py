@@ -1,5 +1,7 @@
 """Fixtures of the tests of whole clusters."""
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,18 @@ from tests.processes import ClusterProcess
 
 
 @pytest.fixture
-def cluster(cluster: Callable[..., ClusterProcess]) -> Iterator[Callable[..., ClusterProcess]]:
+def start_method(request: pytest.FixtureRequest) -> str | None:
+    """How the processes of clusters start, unless `Q_CLUSTER` of the test says it itself.
+
+    All tests by another one: `START_METHOD=spawn make test ARGS=tests/cluster`.
+    """
+    return getattr(request, "param", os.environ.get("START_METHOD"))
+
+
+@pytest.fixture
+def cluster(
+    cluster: Callable[..., ClusterProcess], start_method: str | None
+) -> Iterator[Callable[..., ClusterProcess]]:
     """As in all tests, but what still runs is killed at once: an idle stop takes a second.
 
     That clusters end politely is shown by the tests that stop them.
@@ -19,6 +32,8 @@ def cluster(cluster: Callable[..., ClusterProcess]) -> Iterator[Callable[..., Cl
     clusters: list[ClusterProcess] = []
 
     def start(*arguments: Any, **options: Any) -> ClusterProcess:
+        if "start_method" not in json.loads(os.environ.get("TEST_Q_CLUSTER", "{}")):
+            options.setdefault("start_method", start_method)
         clusters.append(cluster(*arguments, **options))
         return clusters[-1]
 

@@ -16,6 +16,10 @@ from tests.waiting import wait_until
 
 #: Longer forms of these tests: all brokers, more tasks. `LONG=1 make test ARGS=tests/cluster`.
 LONG = os.environ.get("LONG") == "1"
+#: Runs the test under each start method; the fixture `cluster` knows.
+every_start_method = pytest.mark.parametrize(
+    "start_method", ["fork", "forkserver", "spawn"], indirect=True
+)
 #: Seconds until work of a dead machine comes back: what is done far earlier did not wait for it.
 RETRY = 60
 #: Alias of the database for each place where packages can be.

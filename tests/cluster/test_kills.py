@@ -15,6 +15,7 @@ from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
     LONG,
     RETRY,
+    every_start_method,
     is_empty,
     on,
     on_all_when_long,
@@ -162,6 +163,7 @@ def test_the_worker_that_dies_before_it_worked_is_replaced_each_time(
     assert wait_task(task_id).result == 3
 
 
+@every_start_method
 def test_nothing_that_was_finished_is_lost_with_its_worker(
     database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:

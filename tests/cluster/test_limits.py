@@ -11,6 +11,7 @@ from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
     RETRY,
+    every_start_method,
     living,
     on,
     on_all_when_long,
@@ -114,6 +115,7 @@ def test_a_worker_goes_on_after_a_soft_limit(
     assert wait_task(async_task("tests.site.tasks.process")).result == before
 
 
+@every_start_method
 def test_hooks_and_receivers_have_limits_of_their_own(
     database: str, redis_url: str, q_cluster: Start, cluster: Start
 ) -> None:

@@ -17,7 +17,15 @@ from django_q.brokers import get_broker
 from django_q.models import Schedule, Task
 from django_q.scheduler import Scheduler
 from django_q.tasks import schedule
-from tests.cluster.ground import LONG, on, on_all_when_long, stat_of, wait_empty, wait_rows
+from tests.cluster.ground import (
+    LONG,
+    every_start_method,
+    on,
+    on_all_when_long,
+    stat_of,
+    wait_empty,
+    wait_rows,
+)
 from tests.cluster.trace import Trace
 from tests.processes import READY, ClusterProcess
 from tests.waiting import wait_until
@@ -147,6 +155,7 @@ def test_d7_a_broken_schedule_stops_none_and_repeats_none(
     assert started.log().count("is disabled") == 1
 
 
+@every_start_method
 def test_d8_a_datetime_is_an_argument_like_any_other(
     database: str, q_cluster: Start, cluster: Start
 ) -> None:

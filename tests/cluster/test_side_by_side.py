@@ -14,6 +14,7 @@ from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
     LONG,
     RETRY,
+    every_start_method,
     on,
     on_all_when_long,
     stat_of,
@@ -143,6 +144,7 @@ def test_what_kills_its_worker_does_so_alone_the_next_time(
 # Limits.
 
 
+@every_start_method
 def test_soft_limits_end_what_runs_in_threads(
     database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:
@@ -251,6 +253,7 @@ def test_run_once_waits_for_all(
     assert Task.objects.filter(success=True).count() == 102
 
 
+@every_start_method
 def test_a_spent_worker_lets_its_tasks_end(
     database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:

@@ -6,7 +6,13 @@ from typing import Any
 
 from django_q.models import Task
 from django_q.tasks import async_task, async_tasks
-from tests.cluster.ground import on, wait_empty, wait_rows, wait_task
+from tests.cluster.ground import (
+    every_start_method,
+    on,
+    wait_empty,
+    wait_rows,
+    wait_task,
+)
 from tests.processes import ClusterProcess
 from tests.waiting import wait_until
 
@@ -81,6 +87,7 @@ def test_connections_are_closed_where_tasks_ran(
     assert all(row.result[1] for row in Task.objects.filter(pk__in=counted))
 
 
+@every_start_method
 def test_what_coroutines_leave_behind_harms_nobody(
     database: str, redis_url: str, q_cluster: Start, cluster: Start
 ) -> None:

@@ -12,7 +12,15 @@ import pytest
 from django_q.brokers import get_broker
 from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
-from tests.cluster.ground import RETRY, on, on_all_when_long, stat_of, wait_empty, wait_task
+from tests.cluster.ground import (
+    RETRY,
+    every_start_method,
+    on,
+    on_all_when_long,
+    stat_of,
+    wait_empty,
+    wait_task,
+)
 from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
 from tests.waiting import wait_until
@@ -194,6 +202,7 @@ def test_a_housekeeper_killed_during_the_stop_is_replaced(
     assert get_broker().lock_size() == 0
 
 
+@every_start_method
 def test_what_was_done_before_the_stop_is_saved(
     database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:

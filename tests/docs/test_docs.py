@@ -66,7 +66,7 @@ def test_the_examples_give_what_they_say(
 ) -> None:
     # A cluster is started in tmp_path, so it finds the page's modules there as we do.
     _write_modules(page, tmp_path, monkeypatch)
-    q_cluster(orm="default", workers=2)
+    q_cluster(orm="default", workers=2, **_places(page))
     cluster()
     # Its first heartbeats say that it starts.
     wait_until(lambda: [stat for stat in Stat.get_all() if stat.status == Conf.IDLE])
@@ -75,6 +75,16 @@ def test_the_examples_give_what_they_say(
     doctest.DocTestRunner(verbose=False).run(pages.session(page), out=told.append)
 
     assert not told, "".join(told)
+
+
+def _places(page: Path) -> dict[str, int]:
+    """How many tasks the page's settings have side by side."""
+    names: dict[str, Any] = {}
+    for block in pages.blocks(page):
+        if block.file == "shop/settings.py" and "threads" in block.code:
+            exec(block.code, names)  # noqa: S102 (our own documentation)
+    settings = names.get("Q_CLUSTER", {})
+    return {key: settings[key] for key in settings.keys() & {"threads", "async_concurrency"}}
 
 
 @every_page
