@@ -79,7 +79,7 @@ def see_to(outcome: Outcome, soft_limit: SoftLimit, *, in_place: bool = False) -
     """See to a failure whose error is being handled: another run follows, or reporters are told."""
     if not in_place:
         outcome = decided(outcome, soft_limit)
-    if outcome.again_in is None:
+    if outcome.again_in is None and outcome.cause is not FailureCause.CANCELLED:
         _report(outcome.package, soft_limit)
     return outcome
 

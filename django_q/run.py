@@ -20,7 +20,7 @@ class Progress(NamedTuple):
 
 
 def make_progress(done: float, total: float | None, text: str) -> Progress:
-    """Give what a task says, as every database stores it. Raises ValueError for NaN and the like."""
+    """Give what a task says, as every database stores it. ValueError: for NaN and its kin."""
     for number in (done, total):
         if number is not None and not math.isfinite(number):
             raise ValueError(f"Progress has {number!r}: give finite numbers.")

@@ -108,7 +108,7 @@ class Burial:
             is_forgotten = obituary.cause is Cause.SHUTDOWN and is_started
             self._broker.release([mark.receipt], counted=not is_forgotten)
             if mark.task_id:
-                tracking.requeue(mark.task_id)
+                tracking.requeue(mark.task_id, is_known=not is_forgotten)
 
     def _charge(self, mark: Mark, reason: str) -> None:
         if mark.receipt is None:

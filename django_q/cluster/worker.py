@@ -32,7 +32,7 @@ from django_q.executor import (
 )
 from django_q.followers import follower_of, what_follows
 from django_q.limit_options import LIMITS
-from django_q.package import Outcome, TaskPackage, function_path, open_package
+from django_q.package import FailureCause, Outcome, TaskPackage, function_path, open_package
 from django_q.recorder import Record, Stores, announce, pack, prepare
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
@@ -267,6 +267,9 @@ def _log(outcome: Outcome) -> None:
         return
     if outcome.again_in is not None:
         log_retry(outcome)
+        return
+    if outcome.cause is FailureCause.CANCELLED:
+        logger.info("Cancelled %s [%s]", package["name"], package["id"])
         return
     path = function_path(package["func"])
     reason = str(outcome.result).split("\n", 1)[0].partition(" : Traceback")[0]

@@ -161,12 +161,24 @@ def see(ids: Iterable[str]) -> None:
         rows.update(seen=timezone.now())
 
 
+def forget_waiting(queue: str) -> None:
+    """Delete the rows of what waited in a queue that was emptied by hand."""
+    with told(_alias(), _CANNOT):
+        rows = Tracked.objects.using(_alias()).filter(queue=queue)
+        rows.exclude(state=Tracked.State.RUNNING).delete()
+
+
 # For the housekeeper.
 
 
-def requeue(task_id: str) -> None:
-    """Say of a task whose worker died that it waits again."""
+def requeue(task_id: str, *, is_known: bool) -> None:
+    """Say of a task whose worker died that it waits again.
+
+    Unless it `is_known` then that it was delivered before, nobody would delete a clerk's row.
+    """
     with told(_alias(), _CANNOT):
+        if not is_known:
+            _rows(task_id).filter(args=None).delete()
         _rows(task_id).update(state=Tracked.State.QUEUED, seen=timezone.now(), **_AT_REST)
 
 

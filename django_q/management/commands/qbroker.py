@@ -12,6 +12,7 @@ from django_q.brokers import Broker, broker_path, get_broker
 from django_q.dispatch import drop_delayed
 from django_q.exceptions import BrokerError, ConfigurationError, ResultsUnavailable
 from django_q.models import Rejected
+from django_q.results.tracking import forget_waiting
 
 #: Characters of a payload that a list shows; `rejected show` gives all of it.
 _SHORT = 40
@@ -74,6 +75,7 @@ class Command(BaseCommand):
                   f"{broker.list_key!r}? They are lost.", options)  # fmt: skip
         broker.purge_queue()
         drop_delayed(broker.list_key)
+        forget_waiting(broker.list_key)
         self._tell({"queue": broker.list_key, "purged": waiting}, options)
 
     def _delete(self, broker: Broker, options: dict[str, Any]) -> None:
@@ -82,6 +84,7 @@ class Command(BaseCommand):
                   "They are lost.", options)  # fmt: skip
         broker.delete_queue()
         drop_delayed(broker.list_key)
+        forget_waiting(broker.list_key)
         self._tell({"queue": broker.list_key, "deleted": True}, options)
 
     # -- rejected packages ------------------------------------------------------------------
