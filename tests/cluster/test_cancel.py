@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from django_q.models import Cancellation, Ledger, Task, Tracked
 from django_q.tasks import CancelAnswer, TaskState, async_chain, async_task, cancel, task_status
 from tests.cluster.ground import living, on, wait_empty, wait_task
@@ -169,6 +171,24 @@ def test_a_task_that_returns_all_the_same_has_succeeded(
 
     assert wait_task(task_id).result == "done all the same"
     wait_until(lambda: not Cancellation.objects.exists(), what="no wish that is over")
+
+
+@pytest.mark.parametrize("runner", ["threads", "async_concurrency"])
+def test_a_task_among_others_is_cancelled_alone(
+    runner: str, database: str, redis_url: str, q_cluster: Start, cluster: Start
+) -> None:
+    q_cluster(redis=redis_url, workers=1, **{runner: 3})
+    started = cluster()
+    func = "tests.site.tracked.wait" if runner == "threads" else "tests.site.tracked.wait_async"
+    first, second = (async_task(func, 6.0, track=True) for _ in range(2))
+    for task_id in (first, second):
+        wait_until(lambda: task_status(task_id).state == "running", what="two tasks that run")  # type: ignore[union-attr]  # noqa: B023
+
+    cancel(first)
+
+    assert_cancelled(wait_task(first, limit=5))
+    assert wait_task(second).result == 6.0
+    assert "died" not in started.log()
 
 
 @on("redis", "postgres")

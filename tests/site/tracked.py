@@ -1,5 +1,6 @@
 """Task functions that tell how far they are, and that hear of their cancellation."""
 
+import asyncio
 import os
 import time
 
@@ -37,3 +38,16 @@ def look(path: str) -> str:
             return "done all the same"
         except TaskCancelled:
             pass
+
+
+def wait(seconds: float) -> float:
+    """Take a while, in small steps."""
+    for _ in range(int(seconds * 100)):
+        time.sleep(0.01)
+    return seconds
+
+
+async def wait_async(seconds: float) -> float:
+    """Take a while on the event loop."""
+    await asyncio.sleep(seconds)
+    return seconds
