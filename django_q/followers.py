@@ -13,7 +13,7 @@ from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.exceptions import FailedResult, PackageError
 from django_q.executor import send_signal
-from django_q.options import CALLBACKS
+from django_q.options import CALLBACKS, FOLLOWED
 from django_q.order_options import time_left
 from django_q.package import (
     FailureCause,
@@ -30,8 +30,6 @@ from django_q.package import (
 _INHERITED = ("group", "cached", "cluster", "sync", "save", "chain_goes_on", "pass_result")
 #: Options of a task that what is called after it has too.
 _OF_CALLBACKS = ("cluster", "sync")
-#: Keys of packages that are followed by something.
-_FOLLOWED = frozenset(("chain", *CALLBACKS))
 #: Keys of packages whose followers are called with the result.
 _RESULT_NEEDED = frozenset(("pass_result", *CALLBACKS))
 
@@ -42,7 +40,7 @@ def what_follows(outcome: Outcome, payload: str = "") -> tuple[Follower, ...]:
     `payload`: the task's own, for its next attempt. What cannot be packed is logged.
     """
     package = outcome.package
-    if outcome.again_in is None and _FOLLOWED.isdisjoint(package):
+    if outcome.again_in is None and FOLLOWED.isdisjoint(package):
         return ()
     found = []
     for what, make in _makers(outcome, payload):

@@ -14,6 +14,8 @@ from django_q.policy import RETRY_OPTIONS, check_policy
 
 #: Options that name what is called once a task has ended, with its result or its error.
 CALLBACKS = ("on_success", "on_failure", "on_timeout")
+#: Keys of packages that are followed by something.
+FOLLOWED = frozenset(("chain", *CALLBACKS))
 #: Keywords of `async_task` that are options of the task; all others go to the function.
 OPTIONS = (
     "hook",

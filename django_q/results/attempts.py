@@ -4,15 +4,28 @@ Written in the transaction of the outcome; read by workers when a package comes 
 everybody. All raise ResultsUnavailable when the database is away.
 """
 
+import pickle
+from base64 import b64decode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import router
-from django.db.models import BooleanField, CharField, DateTimeField, Exists, OuterRef, Value
+from django.db.models import (
+    BooleanField,
+    CharField,
+    DateTimeField,
+    Exists,
+    OuterRef,
+    TextField,
+    Value,
+)
+from django.db.models.functions import Cast
 from django.utils import timezone
 
+from django_q.conf import logger
 from django_q.models import Attempt, Task
+from django_q.options import FOLLOWED
 from django_q.package import FailureCause, Outcome, function_path
 from django_q.results.base import worker_name
 from django_q.results.trouble import told
@@ -88,14 +101,28 @@ def ending(alias: str, task_id: str, number: int) -> Ending | None:
 def last_outcome(found: Outcome) -> Outcome:
     """Give the outcome of a task whose last run is in the books. Runs user code (unpickling).
 
-    `found` has the package and what `ending` told.
+    `found` has the package and what `ending` told. A result that cannot be opened is logged, and
+    nothing follows then.
     """
+    package: Any = found.package
     with told(_alias(), "The result of a task cannot be read"):
-        row = Task.objects.using(_alias()).filter(pk=found.package["id"]).first()
-    if row is None:
-        return found
-    cause = FailureCause(row.cause) if row.cause else None
-    return found._replace(success=row.success, result=row.result, cause=cause)
+        rows = Task.objects.using(_alias()).filter(pk=package["id"]).order_by()
+        # As text: the field gives that in the place of a value that it cannot open.
+        raw = rows.annotate(raw=Cast("result", TextField()))
+        row = raw.values_list("success", "raw", "cause").first()
+    try:
+        if row is None:
+            raise LookupError("its row is gone")
+        success, text, cause = row
+        result = None if text is None else pickle.loads(b64decode(text))
+        return found._replace(
+            success=success, result=result, cause=FailureCause(cause) if cause else None
+        )
+    except BaseException:  # code of the result
+        text = "The result of %s [%s] cannot be opened, so what follows it is not sent again"
+        logger.exception(text, package["name"], package["id"])
+        bare: Any = {key: value for key, value in package.items() if key not in FOLLOWED}
+        return found._replace(package=bare)
 
 
 def of_task(task_id: str) -> list[Attempt]:

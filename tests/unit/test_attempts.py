@@ -6,8 +6,10 @@ import pytest
 from django.utils import timezone
 
 from django_q.models import Attempt
+from django_q.package import Outcome, build_package
 from django_q.results import attempts
 from django_q.results.attempts import Ending
+from django_q.results.base import Row
 from django_q.results.database import DatabaseStore
 from tests.site import databases
 from tests.unit.rows import make_row
@@ -67,3 +69,19 @@ def test_attempts_go_when_they_are_old_or_alone() -> None:
     assert attempts.drop_old() == 2
     left = set(Attempt.objects.values_list("task", "number"))
     assert left == {(kept.id, 2), (task_id, 2)}
+
+
+@everywhere
+def test_the_recorded_result_of_a_task_is_opened_again(store: DatabaseStore) -> None:
+    good = make_row({"answer": 42})
+    late = make_row("error", success=False)._replace(cause="timeout")
+    store.save([good, late])
+    now = timezone.now()
+
+    def found(row: Row) -> Outcome:
+        package = build_package("a.b", (), {}, {}) | {"id": row.id}
+        return attempts.last_outcome(Outcome(package, row.success, None, now, now))
+
+    assert found(good).result == {"answer": 42}
+    assert found(late)[1:3] == (False, "error")
+    assert found(late).cause == "timeout"

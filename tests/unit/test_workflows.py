@@ -100,6 +100,21 @@ def test_a_link_that_is_sent_again_gets_the_recorded_result(desk: Desk) -> None:
     assert _seen == [(("recorded",), {})]
 
 
+def test_what_cannot_be_opened_is_handed_on_to_nobody(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    async_chain([(double, (4,)), note], pass_result=True, broker=desk.broker)
+    (lease,) = desk.broker.lease()
+    desk.broker.release([str(lease.receipt)], counted=True)
+    task_id = open_package(lease.payload, "default")["id"]
+    DatabaseStore().save([make_row()._replace(id=task_id, result="bm8gcGlja2xl")])
+
+    desk.work()
+
+    assert _seen == []
+    assert "cannot be opened, so what follows it is not sent again" in caplog.text
+
+
 # Callbacks.
 
 
