@@ -19,7 +19,7 @@ from django_q.conf import Conf
 from django_q.exceptions import PackageRejected
 from django_q.humanhash import humanize
 
-__all__ = ["Stat", "Status", "WorkerState"]
+__all__ = ["RunningTask", "Stat", "Status", "WorkerState"]
 
 #: A cluster counts as gone when it has missed two heartbeats.
 _BEATS = 3
@@ -28,6 +28,16 @@ _SHORTEST_LIFE = 3
 #: The states of a cluster, by the names of their texts in `Conf`. The names are what is sent: the
 #: texts are in the language of whoever reads.
 _STATES = ("STARTING", "WORKING", "IDLE", "STOPPING", "STOPPED")
+
+
+class RunningTask(TypedDict):
+    """A task that a worker runs now."""
+
+    task_id: str
+    name: str
+    func: str
+    #: Unix time at which it began.
+    since: float
 
 
 class WorkerState(TypedDict, total=False):
@@ -45,6 +55,8 @@ class WorkerState(TypedDict, total=False):
     func: str | None
     #: Unix time at which the task began; None when there is none.
     since: float | None
+    #: Those that run longest, the one above first.
+    tasks: list[RunningTask]
     #: Tasks it has ended.
     done: int
     #: Its memory in bytes; 0 where that is not known.

@@ -10,10 +10,12 @@ from django_q.cluster.child import Boot
 from django_q.cluster.scoreboard import Slot, State
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError
-from django_q.status import Stat, WorkerState
+from django_q.status import RunningTask, Stat, WorkerState
 
 #: Time between two counts of the queue where each is a paid request.
 _METERED_PERIOD = 30.0
+#: Tasks of one worker that are told by name, those that run longest: a worker may have a thousand.
+_MOST_TASKS = 20
 #: How a worker's state reads in a heartbeat.
 _NAMES = {State.BOOTING: "booting", State.IDLE: "idle", State.BUSY: "busy"}
 
@@ -84,8 +86,8 @@ class Heartbeat:
 
 
 def _describe(slot: Slot) -> WorkerState:
-    marks = slot.read_marks()
-    mark = min(marks, key=lambda mark: mark.since, default=None)
+    marks = sorted(slot.read_marks(), key=lambda mark: mark.since)
+    mark = next(iter(marks), None)
     state: WorkerState = {
         "pid": slot.get("pid"),
         "slot": slot.index,
@@ -98,5 +100,15 @@ def _describe(slot: Slot) -> WorkerState:
         "rss": slot.get("rss") * 1024,
     }
     if mark is not None:
-        state["since"] = time.time() - (time.monotonic() - mark.since)
+        state["since"] = _wall(mark.since)
+    state["tasks"] = [
+        RunningTask(task_id=mark.task_id, name=mark.name, func=mark.func, since=_wall(mark.since))
+        for mark in marks[:_MOST_TASKS]
+        if mark.task_id
+    ]
     return state
+
+
+def _wall(moment: float) -> float:
+    """Give a moment of the monotonic clock as Unix time."""
+    return time.time() - (time.monotonic() - moment)

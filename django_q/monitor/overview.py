@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Avg, DurationField, ExpressionWrapper, F, QuerySet
@@ -31,6 +31,19 @@ class Queue:
     #: None where the broker does not tell.
     leased: int | None
     clusters: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """A task that runs now."""
+
+    task_id: str
+    name: str
+    func: str
+    #: Name of its cluster, and its worker as `host:pid`.
+    cluster: str
+    worker: str
+    since: datetime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +89,8 @@ class Overview:
         """Give it as dicts, lists, numbers and texts, for JSON."""
         figures = dataclasses.asdict(dataclasses.replace(self, clusters=()))
         clusters = [cluster_as_dict(stat) for stat in self.clusters]
-        return {"version": __version__} | figures | {"clusters": clusters}
+        tasks = [dataclasses.asdict(task) for task in running(self.clusters)]
+        return {"version": __version__} | figures | {"clusters": clusters, "running": tasks}
 
 
 def look(broker: Broker | None = None) -> Overview:
@@ -111,6 +125,24 @@ def queues(broker: Broker, clusters: Sequence[Stat]) -> list[Queue]:
         own = broker if name == broker.list_key else shared_broker(name)
         found.append(Queue(name, own.queue_size(), own.lock_size(), alive.count(name)))
     return found
+
+
+def running(clusters: Sequence[Stat]) -> list[Running]:
+    """Give the tasks that run, by what heartbeats tell; those that run longest first."""
+    found = [
+        Running(
+            task_id=task["task_id"],
+            name=task["name"],
+            func=task["func"],
+            cluster=stat.name,
+            worker=f"{stat.host}:{worker['pid']}",
+            since=datetime.fromtimestamp(task["since"], UTC),
+        )
+        for stat in clusters
+        for worker in stat.worker_states
+        for task in worker.get("tasks", [])
+    ]
+    return sorted(found, key=lambda task: task.since)
 
 
 def tasks(now: datetime) -> Tasks:

@@ -6,9 +6,9 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from django_q import __version__
-from django_q.monitor.overview import Overview, Schedules, Tasks
+from django_q.monitor.overview import Overview, Schedules, Tasks, running
 from django_q.monitor.text import cut, cut_start, duration_text, fill, local_text, table
-from django_q.status import Stat, WorkerState
+from django_q.status import Stat
 
 #: Columns of a screen.
 _WIDTH = 80
@@ -57,30 +57,17 @@ def _clusters(clusters: Sequence[Stat], warning: Callable[[str], str]) -> Iterat
 
 
 def _running(clusters: Sequence[Stat], now: datetime) -> Iterator[str]:
-    busy = [
-        (worker["since"] or now.timestamp(), worker)
-        for stat in clusters
-        for worker in stat.worker_states
-        if worker.get("state") == "busy" and worker.get("task_id")
-    ]
-    busy.sort(key=_since)
+    tasks = running(clusters)
     rows = [
-        [
-            str(worker["task_name"]),
-            cut_start(str(worker["func"]), 36),
-            duration_text(now.timestamp() - since),
-        ]
-        for since, worker in busy[:_RUNNING]
-    ]
+        [task.name, cut_start(task.func, 30), str(task.worker.rpartition(":")[2]),
+         duration_text((now - task.since).total_seconds())]
+        for task in tasks[:_RUNNING]
+    ]  # fmt: skip
     if rows:
-        titles = [_("Task"), _("Function"), _("For")]
-        yield from table(titles, rows, widths=(30, 36, 8), right={2})
-    if len(busy) > _RUNNING:
-        yield _("and %(number)s more") % {"number": f"{len(busy) - _RUNNING:,}"}
-
-
-def _since(running: tuple[float, WorkerState]) -> float:
-    return running[0]
+        titles = [_("Task"), _("Function"), _("Worker"), _("For")]
+        yield from table(titles, rows, widths=(28, 30, 8, 8), right={2, 3})
+    if len(tasks) > _RUNNING:
+        yield _("and %(number)s more") % {"number": f"{len(tasks) - _RUNNING:,}"}
 
 
 def _queues(overview: Overview, warning: Callable[[str], str]) -> Iterator[str]:

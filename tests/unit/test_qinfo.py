@@ -45,7 +45,7 @@ def test_the_screen_shows_clusters_queues_tasks_and_schedules(site: str) -> None
         for line in lines
     )
     assert "2 workers were replaced since the start." in lines
-    assert "nightly report ..sks.build_the_whole_nightly_report 4 min" in lines
+    assert "nightly report ..ild_the_whole_nightly_report 12 4 min" in lines
     assert "default 1 0 1" in lines
     assert "Successful 2" in lines
     assert "Failed 1" in lines
@@ -109,6 +109,8 @@ def test_json_has_all_figures(site: str) -> None:
     assert figures["clusters"][0]["cluster_id"] == str(stat.cluster_id)
     assert figures["clusters"][0]["workers"] == [12, 13]
     assert figures["clusters"][0]["worker_states"][0]["task_name"] == "nightly report"
+    running = figures["running"][0]
+    assert (running["name"], running["worker"]) == ("nightly report", f"{stat.host}:12")
     assert figures["queues"] == [{"name": "default", "waiting": 0, "leased": 0, "clusters": 1}]
     assert figures["tasks"]["successes"] == 0
 
