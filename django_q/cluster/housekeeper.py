@@ -25,9 +25,9 @@ from django_q.cluster.child import Boot
 from django_q.cluster.delayed import DelayedPackages
 from django_q.cluster.heartbeat import Heartbeat
 from django_q.cluster.metrics import forget_process
-from django_q.cluster.offspring import kill_group
 from django_q.cluster.scoreboard import Cause, Obituary, Slot, State
 from django_q.cluster.settlement import Settlement
+from django_q.cluster.system import SIGKILL, is_alive, kill_group
 from django_q.cluster.timetable import Timetable
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
@@ -131,7 +131,8 @@ class Housekeeper:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         slot, board, life = self._slot, self._boot.board, self._boot.life
         slot.set("state", State.IDLE)
-        is_alone = False
+        # It may have been born to a supervisor that is gone by now.
+        is_alone = life.poll(0)
         while not (is_alone or board.is_over):
             slot.beat = time.monotonic()
             for duty in self._duties:
@@ -165,7 +166,7 @@ class Housekeeper:
             if _is_alive(slot):
                 # Its task holds the interpreter, or a server its clerk.
                 kill_group(slot.get("pid"))
-                obituary = Obituary(slot.get("pid"), -signal.SIGKILL, Cause.SHUTDOWN)
+                obituary = Obituary(slot.get("pid"), -SIGKILL, Cause.SHUTDOWN)
                 slot.write_obituary(obituary)
         _Duty("burying the dead", 0.0, self._bury).do_when_due()
 
@@ -242,8 +243,4 @@ def _put_tracked_right() -> None:
 def _is_alive(slot: Slot) -> bool:
     if slot.get("state") in (State.FREE, State.LEFT) or slot.obituary is not None:
         return False
-    try:
-        os.kill(slot.get("pid"), 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return is_alive(slot.get("pid"))

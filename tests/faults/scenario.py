@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -46,8 +47,9 @@ def run_scenario(id: str, broker: str, seed: int, tasks: int) -> Findings:
         with configured(arena.settings):
             try:
                 chosen.run(arena)
-            except AssertionError as error:
-                findings.failures.append(str(error).splitlines()[0])
+            except Exception as error:  # the others are to be run all the same
+                (folder / "error.txt").write_text(traceback.format_exc())
+                findings.failures.append(f"{type(error).__name__}: {str(error).splitlines()[0]}")
             finally:
                 arena.close()
         if findings.failures:
