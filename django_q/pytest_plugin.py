@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils.module_loading import import_string
 
-_TASK_QUEUE = "django_q.testing.task_queue.task_queue"
+_TASK_QUEUE = "django_q.testing.task_queue"
 
 
 @pytest.fixture

@@ -31,6 +31,11 @@ _PLACES = {
         "Sentinel": "django_q.cluster.cluster:Sentinel",
         "set_cpu_affinity": "django_q.cluster.affinity:set_cpu_affinity",
     },
+    # Test suites of brokers import this package before Django is set up.
+    "django_q.testing": {
+        "TaskQueue": "django_q.testing.site_queue:TaskQueue",
+        "task_queue": "django_q.testing.site_queue:task_queue",
+    },
     "django_q.conf": {
         "ErrorReporter": "django_q.reporters:ErrorReporter",
         "croniter": "croniter:croniter",
