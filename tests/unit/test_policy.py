@@ -117,6 +117,18 @@ def test_what_django_q_brings_back_takes_no_details_of_a_policy(q_cluster: Confi
         async_task("tests.site.tasks.noop", retry_on=OSError)
 
 
+def test_a_task_with_a_limit_of_its_own_does_not_come_back_as_in_django_q(
+    q_cluster: Configure,
+) -> None:
+    q_cluster(max_attempts=5, ack_failures=False)
+
+    assert not policy.is_over({}, ValueError(), 1)
+    assert policy.is_over({}, ValueError(), 5)
+    assert policy.is_over({"max_attempts": 3}, ValueError(), 1)
+    assert policy.is_over({}, Retry(), 1)
+    assert policy.run_limit({}, is_asked=True) == 5
+
+
 def test_a_schedule_takes_a_policy(q_cluster: Configure) -> None:
     made = schedule("tests.site.tasks.noop", max_attempts=3, backoff=[1, 2], name="nightly")
 

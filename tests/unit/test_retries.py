@@ -75,6 +75,14 @@ def slowly(error: BaseException, attempt: int) -> float:
     return attempt * 100.0
 
 
+def at_once(error: BaseException, attempt: int) -> float:
+    return 0.0
+
+
+def note(*args: Any) -> None:
+    _seen.append(args)
+
+
 def broken(error: BaseException, attempt: int) -> float:
     raise RuntimeError("no idea")
 
@@ -214,6 +222,16 @@ def test_a_last_run_that_is_recorded_is_not_repeated(desk: Desk) -> None:
     desk.work()
 
     assert _seen == []
+
+
+def test_policies_and_callbacks_travel_as_json(desk: Desk, q_cluster: Configure) -> None:
+    q_cluster(serializer="json", retry_delay=0, pickles=False)
+    options = {"backoff": at_once, "retry_on": (ValueError, OSError), "on_success": (note, ("x",))}
+    task_id = async_task(fail_often, [], times=1, max_attempts=3, broker=desk.broker, **options)
+
+    desk.work(lambda: _seen[-1:] == [(2, "x")])
+
+    assert Task.objects.get(pk=task_id).attempt_count == 2
 
 
 # In place.
