@@ -14,7 +14,7 @@ from django_q.followers import first_link, link_parts
 from django_q.iterations import collector
 from django_q.limit_options import check_limits
 from django_q.models import Task
-from django_q.options import CALLBACKS, take_options
+from django_q.options import CALLBACKS, take_options, travelling
 from django_q.package import seal_package
 from django_q.results import gatherings, lookup
 from django_q.signing import SignedPackage
@@ -88,7 +88,7 @@ def async_chain(  # noqa: PLR0913, the signature is Django Q's
     the chain, which is logged, unless `goes_on`. With `pass_result` the value of each link comes
     first among the arguments of the next; of one that failed, its error as a `FailedResult`.
     """
-    links = list(chain)
+    links = [travelling(link) for link in chain]
     group = group or humanhash.uuid()[1]
     if not links:
         return group

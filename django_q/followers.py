@@ -13,7 +13,7 @@ from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.exceptions import FailedResult, PackageError
 from django_q.executor import send_signal
-from django_q.options import CALLBACKS, FOLLOWED
+from django_q.options import CALLBACKS, FOLLOWED, options_in_company
 from django_q.order_options import time_left
 from django_q.package import (
     FailureCause,
@@ -147,7 +147,7 @@ def element_package(
     arguments. With a `task_id` it follows from another task.
     """
     func, args, kwargs = link_parts(element)
-    own = {**(getattr(func, "task_options", None) or {}), **(kwargs.pop("q_options", None) or {})}
+    own = options_in_company(func) | (kwargs.pop("q_options", None) or {})
     package = build_package(func, (*given, *args), kwargs, options | own | fixed)
     check_member(package)
     if task_id is not None:

@@ -80,6 +80,27 @@ def take_options(kwargs: dict[str, Any], func: Any = None) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None or key == "timeout"}
 
 
+def options_in_company(func: Any) -> dict[str, Any]:
+    """Give what a decorator says of a function that is one of several: all but their group."""
+    options = getattr(func, "task_options", None) or {}
+    return {key: value for key, value in options.items() if key != "group"}
+
+
+def travelling(element: Any) -> Any:
+    """Give a link of a chain, or a callback, as it travels: decorated ones as path and options.
+
+    So does a task of Django's framework, which cannot be called.
+    """
+    is_tuple = isinstance(element, (tuple, list)) and bool(element)
+    func, *rest = element if is_tuple else (element,)
+    path = getattr(func, "module_path", None)
+    if path is None:
+        return element
+    args, kwargs = rest[0] if rest else (), dict(rest[1]) if len(rest) > 1 else {}
+    own = options_in_company(func) | (kwargs.pop("q_options", None) or {})
+    return (path, args, kwargs | ({"q_options": own} if own else {}))
+
+
 def check_options(package: Mapping[str, Any]) -> None:
     """Raise PackageError for the first option that means nothing."""
     for key in ("name", "group", "cluster"):

@@ -15,7 +15,7 @@ from django_q import humanhash, signing
 from django_q.conf import Conf
 from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
 from django_q.functions import LONGEST_PATH, check_element, check_function
-from django_q.options import CALLBACKS, check_options
+from django_q.options import CALLBACKS, check_options, travelling
 from django_q.order_options import settle_order
 
 #: What a package must have; `func` is a dotted path or a callable.
@@ -139,8 +139,11 @@ def build_package(
     # What a decorator made of a function, and a task of Django's framework, travel by their path.
     func = getattr(func, "module_path", func)
     check_function("func", func)
-    for role in ("hook", *CALLBACKS):
+    if options.get("hook") is not None:
+        check_element("hook", options["hook"])
+    for role in CALLBACKS:
         if options.get(role) is not None:
+            options = {**options, role: travelling(options[role])}
             check_element(role, options[role])
     name, task_id = humanhash.uuid()
     package: dict[str, Any] = {

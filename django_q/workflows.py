@@ -14,7 +14,7 @@ from django_q.enqueue import run_in_place, send
 from django_q.exceptions import PackageError
 from django_q.followers import check_member, element_package, link_parts
 from django_q.functions import check_element
-from django_q.options import OPTIONS, take_options
+from django_q.options import OPTIONS, options_in_company, take_options
 from django_q.order_options import settle_order
 from django_q.package import (
     TaskPackage,
@@ -109,8 +109,9 @@ def _collector(gathering_id: str, callback: Any, options: dict[str, Any]) -> Tas
     """Make the package of the task that calls the callback."""
     check_element("callback", callback)
     func, args, kwargs = link_parts(callback)
-    own = {**(getattr(func, "task_options", None) or {}), **(kwargs.pop("q_options", None) or {})}
+    own = options_in_company(func) | (kwargs.pop("q_options", None) or {})
     inherited = {key: options[key] for key in _OF_CALLBACK if key in options}
+    func = getattr(func, "module_path", func)
     package = build_package(_CALL, (gathering_id, func, args, kwargs), {}, inherited | own)
     check_member(package)
     package.pop("on_commit", None)

@@ -20,6 +20,9 @@ from tests.unit.planned import sent as sent_to
 
 PATH = "tests.site.decorated.tasks.send_receipt"
 
+#: What it says as one of several: their group is not its own.
+IN_COMPANY = {"q_options": {"timeout": 30, "max_attempts": 3, "retry_delay": 0.1}}
+
 
 @pytest.fixture(autouse=True)
 def settings(database: str, q_cluster: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,7 +92,17 @@ def test_it_can_stand_where_a_function_can() -> None:
     one, two, three, link = sent()
     assert {package["func"] for package in (one, two, three, link)} == {PATH}
     assert [one["timeout"], two["timeout"], three["timeout"], link["timeout"]] == [5, 30, 30, 6]
-    assert link["chain"][0][0] is send_receipt
+    assert link["group"] not in (None, "receipts")
+    assert link["chain"] == [(PATH, (4,), IN_COMPANY)]
+
+
+def test_as_a_callback_it_has_its_options() -> None:
+    ends = {"on_success": send_receipt, "on_failure": (send_receipt, (7,))}
+    async_task("tests.site.tasks.noop", **ends)
+
+    package = only()
+    assert package["on_success"] == (PATH, (), IN_COMPANY)
+    assert package["on_failure"] == (PATH, (7,), IN_COMPANY)
 
 
 def test_a_schedule_keeps_its_options() -> None:
