@@ -87,8 +87,12 @@ def see_to(outcome: Outcome, soft_limit: SoftLimit, *, in_place: bool = False) -
 def decided(outcome: Outcome, soft_limit: SoftLimit) -> Outcome:
     """Give a failed outcome with the time until its task is run again, if it is."""
     # A task that used up its time has only `grace` left until the worker is killed.
-    with soft_limit.within(min(_DECISION_TIME, Conf.GRACE / 4) or None, "The backoff function"):
-        return decide(outcome)
+    limit = min(_DECISION_TIME, Conf.GRACE / 4) or None
+    try:
+        with soft_limit.within(limit, "The backoff function"):
+            return decide(outcome)
+    except TimeoutException:  # it came when the decision was made
+        return outcome
 
 
 def _cause(error: BaseException) -> FailureCause:

@@ -56,7 +56,7 @@ def test_a_coroutine_that_raises_has_failed() -> None:
         ("tests.nowhere.work", (), "The function 'tests.nowhere.work' cannot be found"),
         ("tests..work", (), "The function 'tests..work' cannot be found"),
         (".work", (), "The function '.work' cannot be found"),
-        ("tests.site.tasks.os", (), "'tests.site.tasks.os' is a module, not a function."),
+        ("tests.site.tasks.os", (), "'tests.site.tasks.os' is a module, not a function"),
     ],
 )
 def test_whatever_is_raised_only_fails_the_task(func: Any, args: Any, text: str) -> None:

@@ -2,13 +2,14 @@
 
 import logging
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import pytest
 from django.utils import timezone
 
-from django_q import policy
+from django_q import executor, policy
 from django_q.brokers.memory import Memory
 from django_q.enqueue import async_task
 from django_q.exceptions import Retry
@@ -73,6 +74,11 @@ def hook(task: Task) -> None:
 
 def slowly(error: BaseException, attempt: int) -> float:
     return attempt * 100.0
+
+
+def hang(error: BaseException, attempt: int) -> NoReturn:
+    while True:
+        time.sleep(1)
 
 
 def at_once(error: BaseException, attempt: int) -> float:
@@ -262,3 +268,12 @@ def test_a_backoff_that_raises_is_replaced_by_the_plain_delay(
 
     assert _seen == ["raised"] * 2
     assert "retry_delay is taken" in caplog.text
+
+
+def test_a_backoff_that_hangs_is_ended(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "_DECISION_TIME", 0.1)
+    task_id = async_task(raise_one, KeyError("x"), max_attempts=2, backoff=hang, broker=desk.broker)
+
+    desk.work(end_when(task_id))
+
+    assert _seen == ["raised"] * 2
