@@ -19,6 +19,7 @@ import django
 from django.apps import apps
 
 from django_q.cluster.scoreboard import Scoreboard, State
+from django_q.cluster.system import lead_group, unblock_signals
 
 try:
     from setproctitle import setproctitle
@@ -87,11 +88,12 @@ def _leave_the_supervisor(keep_alive: multiprocessing.connection.Connection | No
         keep_alive.close()
     signal.set_wakeup_fd(-1)
     # A Ctrl-C in the terminal goes to the supervisor, which stops the children in order.
-    os.setpgid(0, 0)
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    lead_group()
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+    unblock_signals(signal.valid_signals())
     random.seed()
 
 

@@ -28,6 +28,7 @@ from django_q.cluster.patience import Patience
 from django_q.cluster.room import Room
 from django_q.cluster.scoreboard import Holdings, Scoreboard, Slot, State
 from django_q.cluster.settlement import Settlement
+from django_q.cluster.system import block_signals, kill_group
 from django_q.cluster.tracker import Tracker
 from django_q.conf import Conf, logger
 from django_q.results.ledger import package_key
@@ -124,7 +125,7 @@ class Clerk(threading.Thread):
 
     def run(self) -> None:
         """Go round until the main thread has left. A defect of ours ends the whole worker."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        block_signals(signal.valid_signals())
         try:
             # The holder's name first: a lease whose reply nobody read can be found by it.
             self._write_holdings()
@@ -297,5 +298,5 @@ class Clerk(threading.Thread):
         self._slot.set("state", State.LEFT)
         if self.busy_since or self.running:
             # Nobody else is left to end what the task has started.
-            os.killpg(0, signal.SIGKILL)
+            kill_group(os.getpid())
         os._exit(0)

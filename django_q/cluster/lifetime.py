@@ -1,13 +1,17 @@
 """How much a worker has done, and when that is enough. Used by its main thread."""
 
-import resource
+import sys
 from pathlib import Path
 
 from django_q.cluster.scoreboard import Slot
 from django_q.conf import Conf, logger
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 _STATM = Path("/proc/self/statm")
-_PAGE_KIB = resource.getpagesize() // 1024
 
 
 class Lifetime:
@@ -39,8 +43,11 @@ class Lifetime:
 
 
 def resident_kib() -> int:
-    """Give the resident memory of this process in KiB; its peak where /proc is missing."""
+    """Give the resident memory of this process in KiB; its peak without /proc, or 0."""
     try:
-        return int(_STATM.read_text().split()[1]) * _PAGE_KIB
+        return int(_STATM.read_text().split()[1]) * resource.getpagesize() // 1024
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if sys.platform == "win32":
+            return 0
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak // 1024 if sys.platform == "darwin" else peak

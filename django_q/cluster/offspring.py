@@ -1,6 +1,5 @@
 """The supervisor's children: how they begin, are counted, and are killed. Standard library only."""
 
-import contextlib
 import logging
 import multiprocessing.context
 import multiprocessing.process
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 from django_q.cluster.backoff import Backoff
 from django_q.cluster.child import Boot, run_child
 from django_q.cluster.scoreboard import Mark, Scoreboard, Slot, State
+from django_q.cluster.system import block_signals, kill_group, unblock_signals
 
 logger = logging.getLogger("django-q")
 
@@ -116,11 +116,11 @@ class Offspring:
         )
         # A signal that comes between the fork and the child's own handlers is kept for then; and
         # a fork server, which stands in our process group, is deaf to what is meant for us.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        block_signals({signal.SIGTERM, signal.SIGINT})
         try:
             made.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+            unblock_signals({signal.SIGTERM, signal.SIGINT})
         return made
 
     def reap_strangers(self) -> None:
@@ -152,17 +152,3 @@ class Offspring:
             child.process.close()
             del self._alive[pid]
             yield pid, child, status
-
-
-def kill_group(pid: int) -> None:
-    """Kill a child with all that its task has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-    # It may not have come to make a group of its own.
-    send(pid, signal.SIGKILL)
-
-
-def send(pid: int, number: int) -> None:
-    """Send a signal to a process that may just have ended."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)

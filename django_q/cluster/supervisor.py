@@ -6,13 +6,13 @@ writes how each child ended into the child's slot, and stops everything within a
 
 import logging
 import multiprocessing.context
-import signal
 import time
 from collections.abc import Sequence
 
 from django_q.cluster.child import EXIT_BOOT_FAILED
-from django_q.cluster.offspring import Child, Offspring, Plan, kill_group, send
+from django_q.cluster.offspring import Child, Offspring, Plan
 from django_q.cluster.scoreboard import Cause, Mark, Obituary, Phase, Scoreboard, Slot, State
+from django_q.cluster.system import ask_to_end, kill_group
 from django_q.cluster.wakeup import Wakeup
 
 logger = logging.getLogger("django-q")
@@ -213,7 +213,7 @@ class Supervisor:
         self._board.say_stopping()
         self._stop_at = now + self.plan.shutdown_timeout
         for pid, _ in workers:
-            send(pid, signal.SIGTERM)
+            ask_to_end(pid)
 
     def _see_workers_off(self, now: float) -> None:
         if not self._exit_code:
@@ -234,8 +234,10 @@ class Supervisor:
         keepers = self._children.of("housekeeper")
         is_late = now >= self._stop_at + _KILL_TIME
         for pid, child in keepers:
-            if is_late or not child.is_ready:
-                send(pid, signal.SIGKILL if is_late else signal.SIGTERM)
+            if is_late:
+                kill_group(pid)
+            elif not child.is_ready:
+                ask_to_end(pid)
         return not keepers
 
 

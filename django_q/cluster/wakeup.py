@@ -2,11 +2,14 @@
 
 import contextlib
 import multiprocessing.connection
-import os
 import signal
+import socket
 import types
 from collections.abc import Callable, Sequence
 from typing import Any, Self
+
+#: The signal that a child has ended, where there is one: its sentinel tells as well.
+_OF_CHILDREN = tuple(getattr(signal, name) for name in ("SIGCHLD",) if hasattr(signal, name))
 
 
 class Wakeup:
@@ -21,11 +24,13 @@ class Wakeup:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._reader, self._writer = os.pipe()
+        # Sockets rather than a pipe: on Windows, too, they can be waited for.
+        self._reader, self._writer = socket.socketpair()
         for end in (self._reader, self._writer):
-            os.set_blocking(end, False)
-        self._fd_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            end.setblocking(False)
+        descriptor = self._writer.fileno()
+        self._fd_before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, *_OF_CHILDREN):
             self._before[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -33,16 +38,16 @@ class Wakeup:
         signal.set_wakeup_fd(self._fd_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        os.close(self._reader)
-        os.close(self._writer)
+        self._reader.close()
+        self._writer.close()
 
     def _on_signal(self, number: int, frame: types.FrameType | None) -> None:
-        if number != signal.SIGCHLD:
+        if number not in _OF_CHILDREN:
             self._on_stop()
 
     def wait(self, pause: float, sentinels: Sequence[int]) -> None:
         """Sleep for `pause` seconds, or until a signal comes or one of the children ends."""
         multiprocessing.connection.wait([self._reader, *sentinels], pause)
         with contextlib.suppress(BlockingIOError):
-            while os.read(self._reader, 512):
+            while self._reader.recv(512):
                 pass
