@@ -66,7 +66,7 @@ class ClusterProcess:
         """What the whole tree has printed so far."""
         return self._path.read_text(errors="replace")
 
-    def wait_ready(self, limit: float = 20.0) -> "ClusterProcess":
+    def wait_ready(self, limit: float = 60.0) -> "ClusterProcess":
         """Wait until the cluster says that it works; fails with its log when it ends before."""
         wait_until(lambda: READY.search(self.log()) or not self.is_running, limit, what="cluster")
         assert self.is_running, f"qcluster ended with {self.popen.returncode}:\n{self.log()}"
@@ -82,12 +82,14 @@ class ClusterProcess:
         return wait_until(line, limit, what=f"log line {pattern!r}") or ""
 
     def children(self) -> list[psutil.Process]:
-        """The supervisor's own children now (workers and housekeeper), oldest first."""
-        try:
-            found = psutil.Process(self.pid).children()
-        except psutil.NoSuchProcess:
-            return []
+        """The workers and the housekeeper now, oldest first."""
+        found = _children(self.pid)
+        # Not by fork, they have others beside them, or between the supervisor and them: these
+        # stand in its process group, and a worker in its own.
+        for helper in [child for child in found if _group(child) == self.pid]:
+            found += _children(helper.pid)
         self._known.update(found)
+        found = [child for child in found if _group(child) == child.pid]
         return sorted(found, key=lambda child: (child.create_time(), child.pid))
 
     def family(self) -> list[psutil.Process]:
@@ -131,6 +133,20 @@ class ClusterProcess:
             return process.environ().get(_MARK) == self._mark
         except (OSError, psutil.Error):
             return False
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _group(process: psutil.Process) -> int:
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _lives(process: psutil.Process) -> bool:

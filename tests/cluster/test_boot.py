@@ -102,7 +102,7 @@ def test_threads_of_an_app_lead_to_another_start_method(
     database: str, redis_url: str, q_cluster: Start, cluster: Start, app: Callable[[str], None]
 ) -> None:
     app(THREADED)
-    q_cluster(redis=redis_url, workers=1)
+    q_cluster(redis=redis_url, workers=1, start_method=None)
 
     started: ClusterProcess = cluster()
 
