@@ -32,6 +32,10 @@ DOCS = pages.ROOT / "docs"
 _OTHERS = {"check", "migrate", "runserver", "shell", "COMMAND"}
 
 
+#: Settings that the cluster of a page has as its examples say.
+_NAMED = re.compile(r'"threads"|"queues": (\["|\{"high)')
+
+
 def _ids(page: Path) -> str:
     return pages.name(page)
 
@@ -77,14 +81,14 @@ def test_the_examples_give_what_they_say(
     assert not told, "".join(told)
 
 
-def _places(page: Path) -> dict[str, int]:
-    """How many tasks the page's settings have side by side."""
+def _places(page: Path) -> dict[str, Any]:
+    """How many tasks the page's settings have side by side, and from which queues."""
     names: dict[str, Any] = {}
     for block in pages.blocks(page):
-        if block.file == "shop/settings.py" and "threads" in block.code:
+        if block.file == "shop/settings.py" and _NAMED.search(block.code):
             exec(block.code, names)  # noqa: S102 (our own documentation)
     settings = names.get("Q_CLUSTER", {})
-    return {key: settings[key] for key in settings.keys() & {"threads", "async_concurrency"}}
+    return {key: settings[key] for key in settings.keys() & {"threads", "async_concurrency", "queues"}}
 
 
 @every_page
