@@ -156,7 +156,9 @@ class Door:
         if tracked is None:
             raise self.family.no_result(result_id)
         values = {"queue_name": self._name_of(tracked.queue), "priority": tracked.priority}
-        task = self._task_of(tracked.func, result_id, run_after=tracked.run_at, **values)
+        # Later it is when the next attempt is due.
+        run_after = tracked.run_at if tracked.attempt == 1 else None
+        task = self._task_of(tracked.func, result_id, run_after=run_after, **values)
         return result_of_tracked(self.family, task, self.alias, tracked)
 
     def _task_of(self, path: str, result_id: str, **values: Any) -> Any:

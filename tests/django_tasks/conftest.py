@@ -60,8 +60,15 @@ def project(
         str(SITE),
         python,
         tmp_path,
-        # One worker, so that it shows which task comes first.
-        {**place, "workers": 1, "guard_cycle": 0.2, "grace": 1, "shutdown_timeout": 1},
+        # One worker, so that it shows which task comes first; coroutines are on its loop.
+        {
+            **place,
+            "workers": 1,
+            "async_concurrency": 2,
+            "guard_cycle": 0.2,
+            "grace": 1,
+            "shutdown_timeout": 1,
+        },
         PROJECT_DATABASE=json.dumps(postgres_database),
         PROJECT_SIGNALS=str(tmp_path / "signals"),
         PYTHONPATH=os.pathsep.join([str(SITE), str(ROOT)]),

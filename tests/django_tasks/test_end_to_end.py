@@ -21,7 +21,7 @@ def test_tasks_of_the_framework_run_in_a_cluster(
     before = project.do("prepare", str(lines))["prepare"]
     project.start_cluster()
     after = project.do("work", before["ids"])["work"]
-    more = project.do("watch,both_doors,on_commit,forget,in_a_loop", str(gate))
+    more = project.do("watch,both_doors,on_commit,forget,in_a_loop,cancelled", str(gate))
 
     assert before["checks"] == []
     assert before["statuses"] == ["READY"]
@@ -36,6 +36,10 @@ def test_tasks_of_the_framework_run_in_a_cluster(
     }  # fmt: skip
     assert more["on_commit"] == [[], "READY", 3, "late", True]
     assert more["forget"]
+    cancelled = more["cancelled"]
+    assert (cancelled["status"], cancelled["errors"]) == (
+        "FAILED", ["django_q.exceptions.TaskCancelled"],
+    )  # fmt: skip
     assert more["in_a_loop"] == [42, 42]
     _look_at_signals(after, signals.read_text().splitlines())
 

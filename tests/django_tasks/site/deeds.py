@@ -20,7 +20,7 @@ from django.core.management import call_command
 from django.db import transaction
 
 from django_q.models import Task
-from django_q.tasks import async_task, result_or_raise
+from django_q.tasks import async_task, cancel, result_or_raise
 
 if django.VERSION >= (6, 0):
     from django.tasks import default_task_backend
@@ -84,6 +84,13 @@ def both_doors() -> dict[str, Any]:
         "plain_is_no_result": _is_unknown(plain),
         "by_path_is": str(default_task_backend.get_result(by_path).status),
     }
+
+
+def cancelled() -> dict[str, Any]:
+    """Cancel a task that waits."""
+    result = jobs.add.using(run_after=timedelta(hours=1)).enqueue(1, 1)
+    cancel(result.id)
+    return _facts(_ended(result))
 
 
 def on_commit() -> list[Any]:
