@@ -96,6 +96,8 @@ def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:
     """Seal packages and give them to their broker, in one call for each queue and time."""
     groups: dict[tuple[str | None, datetime | None], list[TaskPackage]] = {}
     for package in packages:
+        if package.get("track"):
+            package["tracked"] = True
         groups.setdefault((package.get("cluster"), package.get("run_at")), []).append(package)
     now = timezone.now()
     for (queue, run_at), members in groups.items():

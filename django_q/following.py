@@ -22,7 +22,7 @@ def followed(
 
     When it cannot, the rows go. Raises ResultsUnavailable, with nothing sent.
     """
-    ours = [package for package in packages if package.get("track")]
+    ours = [package for package in packages if package.get("tracked")]
     if not ours:
         yield
         return
@@ -42,7 +42,7 @@ def entries(outcome: Outcome, *, is_known: bool, is_done: bool) -> tuple[Entry, 
     was delivered before.
     """
     package = outcome.package
-    if not (is_known or "track" in package or "attempt" in package):
+    if not (is_known or "tracked" in package or "attempt" in package):
         return ()
     task_id = package["id"]
     if outcome.again_in is not None:

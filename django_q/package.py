@@ -44,7 +44,8 @@ class TaskPackage(TypedDict, total=False):
     sync: bool
     ack_failure: bool
     timeout: float | None
-    track: bool  # ours: it has a row in Tracked from when it is sent
+    track: bool  # ours: it is to have a row in Tracked from when it is sent
+    tracked: bool  # ours: its producer has made that row
     cluster: str
     chain: list[Any]
     run_at: datetime  # ours: not before

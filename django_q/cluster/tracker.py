@@ -144,7 +144,7 @@ class Tracker:
 
     def _is_due(self, run: Run, now: float) -> bool:
         if run.id not in self._written:
-            return now - run.began >= (_SOON if run.package.get("track") else _LATE)
+            return now - run.began >= (_SOON if run.package.get("tracked") else _LATE)
         progress, written = self._written[run.id]
         return run.progress is not progress and now - written >= _PERIOD
 
@@ -162,7 +162,7 @@ class Tracker:
             enqueued=package["started"],
             started=timezone.now() - timedelta(seconds=now - run.began),
             worker=worker_name(),
-            is_tracked=bool(package.get("track")),
+            is_tracked=bool(package.get("tracked")),
             progress=progress,
         )
 

@@ -13,7 +13,14 @@ from django.utils import timezone
 from django_q.models import Task, Tracked
 from django_q.results import tracking
 from django_q.results.base import worker_name
-from django_q.tasks import TaskState, async_task, async_tasks, task_status
+from django_q.tasks import (
+    TaskState,
+    async_chain,
+    async_task,
+    async_tasks,
+    schedule,
+    task_status,
+)
 from tests.cluster.ground import on, wait_empty, wait_rows, wait_task
 from tests.cluster.trace import Trace
 from tests.waiting import wait_until
@@ -141,6 +148,24 @@ def test_a_retried_task_waits_for_its_time(
     assert waiting.attempt == 2
     assert 0 < (waiting.run_at - timezone.now() + datetime.timedelta(seconds=9)).total_seconds()
     assert row.success and row.result == 2
+    wait_until(lambda: not Tracked.objects.exists(), what="no row of what is over")
+
+
+def test_what_no_producer_wrote_down_is_seen_when_it_runs(
+    database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace, gate: Path
+) -> None:
+    q_cluster(redis=redis_url, workers=2, track=True)
+    cluster()
+    link = (HOLD, (trace.path, "link", str(gate)))
+
+    group = async_chain([("tests.site.tasks.noop",), link])
+    schedule(HOLD, trace.path, "scheduled", str(gate), name="every day", schedule_type="D")
+    rows = Tracked.objects.filter(state="running")
+    wait_until(lambda: rows.count() == 2, what="the rows of what runs")
+    groups = set(rows.values_list("group", flat=True))
+    gate.touch()
+
+    assert groups == {group, "every day"}
     wait_until(lambda: not Tracked.objects.exists(), what="no row of what is over")
 
 
