@@ -2,10 +2,13 @@
 
 import doctest
 import re
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 #: Every page that is written by hand.
@@ -75,3 +78,16 @@ def commands(page: Path, program: str) -> Iterator[list[str]]:
     for span in [*spans, *lines, *fenced]:
         for found in re.finditer(rf"(?:^|\s|/){re.escape(program)} ([^#&|;()]+)", span):
             yield found[1].split()
+
+
+def write_modules(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the page's package `shop`, and let it be found."""
+    modules = files(page)
+    if page.name == "custom.rst":
+        modules["shop/spool.py"] = (page.parent / "spool.py").read_text("utf-8")
+    for path, text in modules.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+    for module in [module for module in sys.modules if module.partition(".")[0] == "shop"]:
+        monkeypatch.delitem(sys.modules, module)

@@ -2,14 +2,12 @@
 
 import ast
 import dataclasses
-import doctest
 import importlib
 import re
 import sys
 import tomllib
 import types
 from argparse import ArgumentParser
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,9 @@ from django.test import override_settings
 
 from django_q.brokers import Broker
 from django_q.checks import check_settings
-from django_q.conf import Conf, Settings
-from django_q.status import Stat
+from django_q.conf import Settings
 from django_q.testing import BrokerSuite
 from tests.test_architecture import FLOORS
-from tests.waiting import wait_until
 
 from . import pages
 
@@ -32,63 +28,11 @@ DOCS = pages.ROOT / "docs"
 _OTHERS = {"check", "migrate", "runserver", "shell", "COMMAND"}
 
 
-#: Settings that the cluster of a page has as its examples say.
-_NAMED = re.compile(r'"threads"|"queues": (\["|\{"high)')
-
-
 def _ids(page: Path) -> str:
     return pages.name(page)
 
 
 every_page = pytest.mark.parametrize("page", pages.PAGES, ids=_ids)
-
-
-def _write_modules(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the page's package `shop`, and let it be found."""
-    files = pages.files(page)
-    if page.name == "custom.rst":
-        files["shop/spool.py"] = (page.parent / "spool.py").read_text("utf-8")
-    for path, text in files.items():
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_text(text)
-    monkeypatch.syspath_prepend(str(folder))
-    for module in [module for module in sys.modules if module.partition(".")[0] == "shop"]:
-        monkeypatch.delitem(sys.modules, module)
-
-
-# Examples.
-
-
-@pytest.mark.parametrize("page", [p for p in pages.PAGES if pages.session(p).examples], ids=_ids)
-def test_the_examples_give_what_they_say(
-    page: Path,
-    database: str,
-    q_cluster: Callable[..., Any],
-    cluster: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # A cluster is started in tmp_path, so it finds the page's modules there as we do.
-    _write_modules(page, tmp_path, monkeypatch)
-    q_cluster(orm="default", workers=2, **_places(page))
-    cluster()
-    # Its first heartbeats say that it starts.
-    wait_until(lambda: [stat for stat in Stat.get_all() if stat.status == Conf.IDLE])
-
-    told: list[str] = []
-    doctest.DocTestRunner(verbose=False).run(pages.session(page), out=told.append)
-
-    assert not told, "".join(told)
-
-
-def _places(page: Path) -> dict[str, Any]:
-    """How many tasks the page's settings have side by side, and from which queues."""
-    names: dict[str, Any] = {}
-    for block in pages.blocks(page):
-        if block.file == "shop/settings.py" and _NAMED.search(block.code):
-            exec(block.code, names)  # noqa: S102 (our own documentation)
-    settings = names.get("Q_CLUSTER", {})
-    return {key: settings[key] for key in settings.keys() & {"threads", "async_concurrency", "queues"}}
 
 
 @every_page
@@ -113,7 +57,7 @@ def test_what_is_imported_can_be_imported(page: Path) -> None:
 def test_settings_in_examples_are_valid(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _write_modules(page, tmp_path, monkeypatch)
+    pages.write_modules(page, tmp_path, monkeypatch)
     for block in pages.blocks(page):
         if block.language == "python" and block.file == "shop/settings.py":
             names: dict[str, Any] = {"INSTALLED_APPS": [], "BASE_DIR": Path("/srv/shop")}
