@@ -75,6 +75,11 @@ class TaskFunction(Generic[Given, Result]):
         options: Mapping[str, Any],
         periods: tuple[Period, ...] = (),
     ) -> None:
+        if not callable(function):
+            raise TypeError(
+                f"{function!r} is not a function. A task of Django's framework is planned with "
+                'schedule(), or by its path in Q_CLUSTER["schedules"].'
+            )
         functools.update_wrapper(self, function)
         self._function = function
         #: What producers take where a call does not say otherwise.

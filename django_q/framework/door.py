@@ -85,14 +85,17 @@ class Door:
         task = with_fields(task, run_after=due(task.run_after))
         normal = self.family.base.normalize_json
         package = build_package(
-            task.module_path, tuple(normal(list(args))), normal(dict(kwargs)), self._options(task)
+            task.module_path,
+            tuple(normal(list(args))),
+            normal(dict(kwargs)),
+            take_options({"q_options": self.options_for(task)}),
         )
         package["task_backend"] = self.alias
         result = ready_result(self.family, task, self.alias, package)
         self._send(package, result)
         return result
 
-    def _options(self, task: Any) -> dict[str, Any]:
+    def options_for(self, task: Any) -> dict[str, Any]:
         """Give the options of our task: the backend's, then those by its path, then its own."""
         options = {name: self.options[name] for name in TASK_OPTIONS if name in self.options}
         options |= self.options.get("TASKS", {}).get(task.module_path, {})
@@ -101,8 +104,8 @@ class Door:
         if task.priority:
             options["priority"] = task.priority
         if task.run_after is not None:
-            options["run_at"] = task.run_after
-        return take_options({"q_options": options})
+            options["run_at"] = due(task.run_after)
+        return options
 
     def _send(self, package: TaskPackage, result: Any) -> None:
         send_signal(signals.pre_enqueue, task=package)
@@ -176,7 +179,7 @@ class Door:
             return name
         if self.options.get("cluster"):
             return str(self.options["cluster"])
-        return name if name in (Conf.QUEUES or ()) else str(Conf.PREFIX)
+        return name if name in (Conf.QUEUES or ()) else str(Conf.CLUSTER_NAME)
 
     def _name_of(self, queue: str | None) -> str:
         is_default = queue is None or queue == self._queue_of(_DEFAULT_QUEUE)

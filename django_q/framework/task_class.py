@@ -34,6 +34,12 @@ class TaskPart:
         )
         return f"{type(self).__name__}({said})"
 
+    @property
+    def task_options(self) -> dict[str, Any]:
+        """The options of our task, where `async_task`, a schedule or a chain is given this one."""
+        given: dict[str, Any] = self.get_backend().options_for(self)  # type: ignore[attr-defined]
+        return given
+
     def using(self, **changes: Any) -> Self:
         """Give a copy with other values: those of the framework, and the options of a task.
 

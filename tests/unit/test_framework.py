@@ -17,7 +17,7 @@ from django_q.brokers import shared_broker
 from django_q.framework.family import family
 from django_q.models import Attempt, Task, Tracked
 from django_q.package import TaskPackage
-from django_q.tasks import async_task
+from django_q.tasks import async_chain, async_task, periodic, schedule
 from tests.unit.planned import MEMORY
 from tests.unit.planned import sent as sent_to
 
@@ -120,7 +120,7 @@ def test_a_broker_without_priorities_refuses_them(broker: Callable[..., Any]) ->
 def test_the_queue_called_default_is_the_projects_own(
     broker: Callable[..., Any], options: Set
 ) -> None:
-    broker(broker_class=MEMORY, name="shop")
+    broker(broker_class=MEMORY, name="site", cluster_name="shop")
     ours = add.enqueue(1, 2)
     options(cluster="elsewhere")
     theirs = add.enqueue(1, 2)
@@ -183,10 +183,23 @@ def test_a_cached_result_is_found(broker: Callable[..., Any], options: Set) -> N
     assert backend().get_result(result.id).return_value == 42
 
 
-def test_the_other_door_takes_a_task_of_the_framework() -> None:
-    task_id = async_task(add, 20, 22, sync=True)
+def test_the_other_door_takes_a_task_of_the_framework(options: Set) -> None:
+    options(timeout=7)
+    careful = add.using(max_attempts=3, priority=2)
+
+    task_id = async_task(careful, 20, 22, sync=True)
+    async_task(careful, 1, 2, timeout=8)
+    async_chain([careful, (add, (3, 4))])
+    row = schedule(add, 1, 2, schedule_type="D")
 
     assert backend().get_result(task_id).return_value == 42
+    link, one = sorted(sent_to(shared_broker()), key=lambda package: "chain" not in package)
+    assert (one["timeout"], one["max_attempts"], one["priority"]) == (8, 3, 2)
+    assert (link["timeout"], link["max_attempts"]) == (7, 3)
+    assert link["chain"][0][:2] == (add.module_path, (3, 4))
+    assert row.func == add.module_path and "'timeout': 7" in row.kwargs
+    with pytest.raises(TypeError, match="schedule"):
+        periodic(every=5)(add)
 
 
 @pytest.mark.parametrize(
