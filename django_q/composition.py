@@ -9,6 +9,7 @@ from typing import Any
 from django_q import humanhash
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
+from django_q.dispatch import check_priorities
 from django_q.enqueue import async_tasks, run_in_place, send
 from django_q.followers import first_link, link_parts
 from django_q.iterations import collector
@@ -42,7 +43,8 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
         return iter_id
     check_limits(options | {"gather": iter_id})
     package = collector(iter_id, func, {"task_name": name} | options | whole)
-    gatherings.begin(iter_id, queue, seal_package(package, queue))
+    check_priorities(broker or shared_broker(queue), package)
+    gatherings.begin(iter_id, queue, seal_package(package, queue), package)
     ids = async_tasks(func, args_iter, gather=iter_id, broker=broker, **kwargs, **options)
     gatherings.close(iter_id, len(ids))
     if is_sync:

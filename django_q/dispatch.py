@@ -5,13 +5,16 @@ Called by producers, by clerks for what follows a task, and by the housekeeper f
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import router
 from django.utils import timezone
 
 from django_q.brokers import Broker
 from django_q.exceptions import PackageError
+from django_q.followers import link_parts
 from django_q.models import Delayed
+from django_q.options import CALLBACKS
 from django_q.order_options import time_left
 from django_q.package import Follower, TaskPackage, seal_package
 from django_q.results.trouble import told
@@ -23,13 +26,8 @@ def make_ready(broker: Broker, package: TaskPackage, now: datetime | None = None
     Raises PackageError for a priority where the broker knows none, and as `seal_package`.
     """
     priority = package.get("priority") or 0
-    if priority and not broker.can_prioritise:
-        raise PackageError(
-            f"priority is {priority}, and the broker {type(broker).__name__} lends packages "
-            f"without regard to priorities. Send what is urgent to a queue of its own "
-            f'(cluster="urgent") and let a cluster serve it first: '
-            f'Q_CLUSTER["queues"] = ["urgent", "{broker.list_key}"].'
-        )
+    if not broker.can_prioritise:
+        check_priorities(broker, package)
     delay = time_left(package, now or timezone.now()) if "run_at" in package else 0.0
     if delay and not _holds_back(broker, delay):
         # Who hands it on may be killed before it is forgotten here, and another sends it again.
@@ -37,6 +35,24 @@ def make_ready(broker: Broker, package: TaskPackage, now: datetime | None = None
     return Follower(
         broker.list_key, seal_package(package, broker.list_key), delay, priority, package["id"]
     )
+
+
+def check_priorities(broker: Broker, package: TaskPackage) -> None:
+    """Raise PackageError if a task, or one that is to follow it, has a priority in vain."""
+    if broker.can_prioritise:
+        return
+    wanted: Any = [package]
+    callbacks = [package[role] for role in CALLBACKS if role in package]  # type: ignore[literal-required]
+    for element in [*package.get("chain", ()), *callbacks]:
+        _, _, kwargs = link_parts(element)
+        wanted.append(kwargs.get("q_options") or {})
+    if priority := next(filter(None, (options.get("priority") for options in wanted)), 0):
+        raise PackageError(
+            f"priority is {priority}, and the broker {type(broker).__name__} lends packages "
+            f"without regard to priorities. Send what is urgent to a queue of its own "
+            f'(cluster="urgent") and let a cluster serve it first: '
+            f'Q_CLUSTER["queues"] = ["urgent", "{broker.list_key}"].'
+        )
 
 
 def dispatch(broker: Broker, packages: Sequence[Follower]) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django_q import humanhash
-from django_q.brokers import Broker
+from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
+from django_q.dispatch import check_priorities
 from django_q.enqueue import run_in_place, send
 from django_q.exceptions import PackageError
 from django_q.followers import check_member, element_package, link_parts
@@ -62,7 +63,8 @@ def async_group(calls: Iterable[Any], callback: Any = None, **options: Any) -> G
     # A part has a row of its own where any success has one.
     options.setdefault("save", Conf.SAVE_LIMIT >= 0)
     package = _collector(group.callback_id, callback, options)
-    gatherings.begin(group.callback_id, queue, seal_package(package, queue))
+    check_priorities(broker or shared_broker(queue), package)
+    gatherings.begin(group.callback_id, queue, seal_package(package, queue), package)
     total = _send(_parts(calls, options, group.callback_id), broker)
     gatherings.close(group.callback_id, total)
     if "on_commit" in options:  # there may be no task whose end could send it

@@ -5,13 +5,16 @@ Used by the clerk for its worker, and by the housekeeper for a worker that was k
 
 from collections.abc import Collection, Sequence
 
+from django.utils import timezone
+
 from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf, logger
 from django_q.dispatch import dispatch
+from django_q.order_options import time_left
 from django_q.package import Follower
 from django_q.recorder import Record, Stores, record
 from django_q.results import ledger, rejected
-from django_q.results.gatherings import claimed, complete
+from django_q.results.gatherings import Ready, claimed, complete
 from django_q.results.rejected import Rejection
 
 
@@ -63,7 +66,7 @@ class Settlement:
         for gathering in ready:
             with claimed(gathering.id) as is_ours:
                 if is_ours:
-                    self._broker_of(gathering.queue).enqueue(gathering.payload)
+                    dispatch(self._broker_of(gathering.queue), [_follower(gathering)])
 
     def _send_followers(self, records: Sequence[Record]) -> None:
         by_queue: dict[str, list[Follower]] = {}
@@ -83,3 +86,8 @@ class Settlement:
         if queue not in self._other_brokers:
             self._other_brokers[queue] = get_broker(queue)
         return self._other_brokers[queue]
+
+
+def _follower(ready: Ready) -> Follower:
+    delay = time_left({"run_at": ready.run_at}, timezone.now())
+    return Follower(ready.queue, ready.payload, delay, ready.priority, ready.id)

@@ -145,6 +145,16 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.AddField(
+            model_name="gathering",
+            name="priority",
+            field=models.SmallIntegerField(db_default=0, default=0, verbose_name="Priority"),
+        ),
+        migrations.AddField(
+            model_name="gathering",
+            name="run_at",
+            field=models.DateTimeField(null=True, verbose_name="Not before"),
+        ),
+        migrations.AddField(
             model_name="ormq",
             name="priority",
             field=models.SmallIntegerField(

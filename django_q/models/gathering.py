@@ -18,6 +18,9 @@ class Gathering(models.Model):
     total = models.PositiveIntegerField(_("Total"), null=True)
     queue = models.CharField(_("Queue"), max_length=100)
     payload = models.TextField(_("Payload"), help_text=_("The sealed package that follows."))
+    #: Of the package that follows, as is its time.
+    priority = models.SmallIntegerField(_("Priority"), default=0, db_default=0)
+    run_at = models.DateTimeField(_("Not before"), null=True)
     created = models.DateTimeField(_("Created"), default=timezone.now, db_index=True)
     sent = models.BooleanField(_("Sent"), default=False, db_default=False)
 

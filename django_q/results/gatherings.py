@@ -8,8 +8,8 @@ twice: its id is the gathering's, and the first result stands.
 import contextlib
 import pickle
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import router, transaction
@@ -51,11 +51,15 @@ class Ready(NamedTuple):
     id: str
     queue: str
     payload: str
+    priority: int = 0
+    run_at: datetime | None = None
 
 
-def begin(gathering_id: str, queue: str, payload: str) -> None:
-    """Open a gathering; `payload` is sent when it is complete."""
-    Gathering.objects.using(_alias()).create(id=gathering_id, queue=queue, payload=payload)
+def begin(gathering_id: str, queue: str, payload: str, package: Mapping[str, Any]) -> None:
+    """Open a gathering; the package, sealed as `payload`, is sent when it is complete."""
+    order = {"priority": package.get("priority", 0), "run_at": package.get("run_at")}
+    rows = Gathering.objects.using(_alias())
+    rows.create(id=gathering_id, queue=queue, payload=payload, **order)
 
 
 def close(gathering_id: str, total: int) -> None:
@@ -92,7 +96,7 @@ def complete(gathering_ids: Iterable[str] | None = None) -> list[Ready]:
         ready = waiting.annotate(there=count).filter(there__gte=F("total"))
         empty = waiting.filter(total=0)
         found = [*ready[:_BATCH], *empty[:_BATCH]]
-    return [Ready(row.pk, row.queue, row.payload) for row in found]
+    return [Ready(row.pk, row.queue, row.payload, row.priority, row.run_at) for row in found]
 
 
 def mark_sent(ids: Sequence[str]) -> None:

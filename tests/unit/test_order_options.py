@@ -12,10 +12,18 @@ from django.utils import timezone
 from django_q.brokers import shared_broker
 from django_q.brokers.memory import Memory
 from django_q.exceptions import PackageError
-from django_q.models import Delayed
+from django_q.models import Delayed, Gathering
 from django_q.package import open_package
 from django_q.scheduler import scheduler
-from django_q.tasks import async_chain, async_task, async_tasks, result, schedule
+from django_q.tasks import (
+    async_chain,
+    async_group,
+    async_iter,
+    async_task,
+    async_tasks,
+    result,
+    schedule,
+)
 
 Configure = Callable[..., Any]
 NOOP = "tests.site.tasks.noop"
@@ -195,3 +203,29 @@ def test_a_subclass_that_writes_only_enqueue_knows_neither() -> None:
             return super().enqueue(task)
 
     assert (Old.can_delay, Old.can_prioritise) == (False, False)
+
+
+@on("queue", [Plain], indirect=True)
+@on(
+    "send",
+    [
+        lambda urgent: async_chain([NOOP, urgent]),
+        lambda urgent: async_task(NOOP, on_success=urgent),
+        lambda urgent: async_group([NOOP], callback=urgent),
+        lambda urgent: async_group([urgent]),
+        lambda urgent: async_iter(NOOP, [1], priority=1),
+    ],
+)
+def test_what_follows_is_refused_for_its_priority_too(queue: Any, send: Any) -> None:
+    with pytest.raises(PackageError, match="^priority is 1, and the broker Plain"):
+        send((NOOP, (), {"q_options": {"priority": 1}}))
+
+    assert queue.queue_size() == 0
+    assert not Gathering.objects.exists()
+
+
+def test_what_collects_has_the_priority_of_the_whole(queue: Any) -> None:
+    async_iter(NOOP, [1, 2], priority=4)
+
+    assert queue.calls == ((2, 0, 4),)
+    assert (Gathering.objects.get().priority, Gathering.objects.get().run_at) == (4, None)

@@ -205,7 +205,7 @@ def test_a_group_in_place_ends_with_its_callback(desk: Desk) -> None:
 
 
 def test_of_two_who_see_the_end_one_sends(desk: Desk) -> None:
-    gatherings.begin("1" * 32, "default", "payload")
+    gatherings.begin("1" * 32, "default", "payload", {})
 
     with gatherings.claimed("1" * 32) as first:
         pass
@@ -216,7 +216,7 @@ def test_of_two_who_see_the_end_one_sends(desk: Desk) -> None:
 
 
 def test_a_gathering_that_could_not_be_sent_is_free_again(desk: Desk) -> None:
-    gatherings.begin("1" * 32, "default", "payload")
+    gatherings.begin("1" * 32, "default", "payload", {})
 
     with pytest.raises(OSError), gatherings.claimed("1" * 32):
         raise OSError("away")
