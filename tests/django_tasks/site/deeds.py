@@ -142,7 +142,7 @@ def _until(condition: Callable[[], Any]) -> None:
     end = time.monotonic() + 15
     while not condition():
         assert time.monotonic() < end, "it did not happen within 15 s"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def _again(result: Any) -> Any:
