@@ -14,6 +14,7 @@ ends.
 """
 
 import collections
+import contextlib
 import multiprocessing.connection
 import os
 import queue
@@ -87,8 +88,7 @@ class Clerk(threading.Thread):
         self._main_has_left = False
         self._patience = Patience()
         self._next_renewal = time.monotonic() + Conf.RETRY / 3
-        self._ask_again = 0.0
-        self._empty_pause = _EMPTY_PAUSE
+        self._ask_again, self._empty_pause = 0.0, _EMPTY_PAUSE
 
     # -- called by the main thread ------------------------------------------------------------
 
@@ -169,10 +169,8 @@ class Clerk(threading.Thread):
             pause = min(pause, self._patience.left)
         elif self._ask_again > now and self.inbox.qsize() <= self.low_water:
             pause = min(pause, self._ask_again - now)
-        try:
+        with contextlib.suppress(queue.Empty):
             self._wake.get(timeout=max(pause, 0.001))
-        except queue.Empty:
-            pass
 
     def _settle(self) -> None:
         for receipt in self._outbox.settle():
