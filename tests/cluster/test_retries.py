@@ -17,10 +17,10 @@ from tests.waiting import wait_until
 Start = Callable[..., Any]
 
 #: Tasks that are retried while workers are killed, and the runs that each needs.
-TASKS, RUNS, KILLS = 48, 3, 3
+TASKS, RUNS, KILLS = 32, 3, 3
 
 
-@on("redis", "postgres", "sqlite")
+@on("redis", "postgres")
 def test_what_fails_comes_back_later_and_counts_once(
     place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace, hooks_file: Path
 ) -> None:

@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 Start = Callable[..., Any]
 
 #: Groups that end under two clusters, and how many tasks each has.
-GROUPS, PARTS, KILLS = 40, 4, 4
+GROUPS, PARTS, KILLS = 24, 4, 3
 
 
 @on("redis", "postgres")
