@@ -109,6 +109,7 @@ class Settings:
     cpu_affinity: int = _setting(0, "Processors each worker may use; 0: all.", "cores", 0)
     start_method: str | None = _setting(None, "`fork`, `forkserver` or `spawn`; None: by platform.")
     shutdown_timeout: float = _setting(25, "Time running tasks get when the cluster stops.", "s", 0)
+    health_file: str | None = _setting(None, "File that is touched while the cluster is healthy.")
     scheduler: bool = _setting(True, "Run schedules in this cluster.")
     catch_up: bool = _setting(True, "Run schedules that were missed while nothing ran.")
     schedules: dict[str, Any] = _setting(dict, "Schedules by name, made and changed at start.")

@@ -51,7 +51,9 @@ class Cluster:
         self.sentinel: Any = None
         self._stopping = False
 
-    def run(self, workers: int | None = None, *, run_once: bool = False) -> int:
+    def run(
+        self, workers: int | None = None, *, run_once: bool = False, health_file: str | None = None
+    ) -> int:
         """Run the cluster in this process until it is stopped; gives the exit code.
 
         Raises ConfigurationError or BrokerUnavailable when it cannot begin.
@@ -67,6 +69,7 @@ class Cluster:
             Conf.SHUTDOWN_TIMEOUT,
             run_once,
             count_places(),
+            health_file or Conf.HEALTH_FILE,
         )
         logger.info("Q Cluster %s [%s] starting: %d workers on %s",
                     self.name, ", ".join(served_queues(self.broker.list_key)),

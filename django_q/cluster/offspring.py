@@ -33,6 +33,8 @@ class Plan(NamedTuple):
     run_once: bool = False
     #: How many tasks each worker may have side by side.
     places: int = 1
+    #: Touched while every part makes progress.
+    health_file: str | None = None
 
 
 class Child(NamedTuple):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 from django_q.cluster.child import EXIT_BOOT_FAILED
+from django_q.cluster.health import Health, notify_address
 from django_q.cluster.offspring import Child, Offspring, Plan
 from django_q.cluster.scoreboard import Cause, Mark, Obituary, Phase, Scoreboard, Slot, State
 from django_q.cluster.system import ask_to_end, kill_group
@@ -43,6 +44,7 @@ class Supervisor:
         self._board = Scoreboard(context, 2 * plan.workers + 3, plan.places)
         self._slots = self._board.slots()
         self._children = Offspring(plan, context, self._board)
+        self._health = Health(plan.health_file, notify_address())
         self._causes: dict[int, Cause] = {}
         self._stops = 0
         self._stop_at = 0.0
@@ -60,11 +62,13 @@ class Supervisor:
                 self._reap()
                 if self._stops:
                     if self._stop():
+                        self._health.end()
                         return self._exit_code
                 else:
                     self._respawn()
                     self._say_running()
                 self._kill_stuck()
+                self._health.tell((child for _, child in self._children.all()), time.monotonic())
                 wakeup.wait(self._pause(), self._children.sentinels())
 
     def stop(self) -> None:
@@ -185,6 +189,7 @@ class Supervisor:
             return
         self._is_announced = True
         logger.info("Q Cluster %s running", self.plan.cluster_name)
+        self._health.say_running()
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -210,6 +215,7 @@ class Supervisor:
     def _begin_to_stop(self, now: float) -> None:
         workers = self._children.of("worker")
         logger.info("Stopping: %d workers finish what they run", len(workers))
+        self._health.say_stopping()
         self._board.say_stopping()
         self._stop_at = now + self.plan.shutdown_timeout
         for pid, _ in workers:

@@ -43,6 +43,10 @@ class Command(BaseCommand):
             help=_("Number of worker processes, instead of the setting."),
         )
         parser.add_argument(
+            "--health-file",
+            help=_("File to touch each second while every part makes progress."),
+        )
+        parser.add_argument(
             "--reload",
             action="store_true",
             help=_("Start again when a source file changes. For development."),
@@ -65,6 +69,10 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> int:
         try:
-            return Cluster().run(options["workers"], run_once=options["run_once"])
+            return Cluster().run(
+                options["workers"],
+                run_once=options["run_once"],
+                health_file=options["health_file"],
+            )
         except (BrokerError, ConfigurationError) as error:
             raise CommandError(str(error)) from error
