@@ -67,7 +67,8 @@ class Several(Broker):
             limits = [getattr(member, limit) for member in members]
             setattr(self, limit, min((most for most in limits if most is not None), default=None))
         self._turn = _METERED_TURN if self.is_metered else _TURN
-        self.idle_wait = max(1.0, self._turn * len(members))
+        # As many turns as there are queues, where that takes long; the last may begin just in time.
+        self.idle_wait = max(1.0, self._turn * (len(members) - 0.5))
         aliases = {getattr(member, "alias", None) for member in members}
         #: The database that all the queues are in, if they are.
         self.alias: str | None = aliases.pop() if len(aliases) == 1 else None
@@ -98,14 +99,13 @@ class Several(Broker):
     def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
         """Lend up to `limit` packages; waits at one queue after the other, a moment each."""
         deadline = time.monotonic() + wait
-        while True:
-            leases = self._look(limit)
-            left = deadline - time.monotonic()
-            if leases or left <= 0:
-                return leases
-            leases = self._wait(limit, min(left, self._turn))
-            if leases:
-                return leases
+        leases = self._look(limit)
+        while not leases and (left := deadline - time.monotonic()) > 0:
+            # What is paid for waits for whole seconds, and to wait in turn is to look in turn.
+            leases = self._wait(limit, self._turn if self.is_metered else min(left, self._turn))
+            if not leases and not self.is_metered:
+                leases = self._look(limit)
+        return leases
 
     def _look(self, limit: int) -> list[Lease]:
         """Take what is there, without waiting."""

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from django_q.brokers import Broker, get_broker
+from django_q.brokers import Broker, Lease, get_broker
+from django_q.brokers.several import Several
 from django_q.cluster.delayed import DelayedPackages
 from django_q.exceptions import PackageError
 from django_q.models import Delayed
@@ -103,3 +104,28 @@ def test_a_priority_is_refused_where_there_are_none(broker: Broker) -> None:
     assert f"the broker {type(broker).__name__} lends" in str(error.value)
     assert f'Q_CLUSTER["queues"] = ["urgent", "{broker.list_key}"]' in str(error.value)
     assert broker.lease(1) == []
+
+
+@pytest.mark.parametrize("broker", ["list", "disque", "ironmq", "sqs"], indirect=True)
+def test_several_queues_of_one_server_are_served_together(broker: Broker) -> None:
+    names = [f"{broker.list_key}-{letter}" for letter in "ab"]
+    both = Several(broker.list_key, names)
+    for name in reversed(names):
+        both.of_queue(name).enqueue(name)
+
+    leases: list[Lease] = []
+    while len(leases) < 2:
+        came = both.lease(5, both.idle_wait)
+        assert came, "nothing came"
+        leases += came
+    assert [(lease.queue, lease.payload) for lease in leases] == [(name, name) for name in names]
+
+    if both.has_receipts:
+        first, second = [lease.receipt or "" for lease in leases]
+        assert both.renew([second, first]) == [second, first]
+        both.acknowledge_many([first])
+        both.release([second])
+        (again,) = both.lease(5, both.idle_wait)
+        assert (again.queue, again.payload) == (names[1], names[1])
+    both.delete_queue()
+    both.close()

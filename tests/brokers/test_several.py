@@ -114,6 +114,17 @@ def test_what_is_paid_for_is_asked_until_something_came(make: Callable[..., Seve
     assert [broker.of_queue(queue).asked for queue in ORDER] == [1, 0, 0]  # type: ignore[attr-defined]
 
 
+def test_what_is_paid_for_is_waited_for_in_turn(make: Callable[..., Several]) -> None:
+    broker = make(kind=Metered)
+    began = time.monotonic()
+
+    assert broker.lease(1, broker.idle_wait) == []
+
+    assert 2.5 <= time.monotonic() - began < 5
+    # One look at first, one turn each.
+    assert [broker.of_queue(queue).asked for queue in ORDER] == [2, 2, 2]  # type: ignore[attr-defined]
+
+
 # By weight.
 
 
