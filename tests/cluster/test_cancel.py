@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from django_q.models import Cancellation, Ledger, Task, Tracked
+from django_q.monitor.overview import running
+from django_q.status import Stat
 from django_q.tasks import CancelAnswer, TaskState, async_chain, async_task, cancel, task_status
 from tests.cluster.ground import living, on, wait_empty, wait_task
 from tests.cluster.trace import Trace
@@ -21,10 +23,6 @@ HOOK = f"{TASKS}write_hook"
 
 def wait_started(trace: Trace, count: int = 1) -> None:
     wait_until(lambda: trace.started().total() >= count, what="tasks that run")
-
-
-def wait_running(task_id: str) -> None:
-    wait_until(lambda: task_status(task_id) is not None, what="a task that runs")
 
 
 def assert_cancelled(row: Task) -> None:
@@ -49,9 +47,7 @@ def test_what_runs_is_interrupted(
         )
     }
     ids["clean_up"] = async_task("tests.site.tracked.clean_up", trace.path, task_name="clean_up")
-    wait_started(trace)
-    wait_running(ids["record"])
-    time.sleep(0.5)  # by now all four run, or are about to: both are to be cancelled
+    wait_until(lambda: len(running(Stat.get_all())) == 4, what="four tasks that run")
 
     began = time.monotonic()
     answers = [cancel(task_id) for task_id in ids.values()]
@@ -80,7 +76,7 @@ def test_what_does_not_listen_loses_its_worker(
     deaf = async_task(f"{TASKS}hold_interpreter", hook=HOOK, task_name="deaf")
     stubborn = async_task(f"{TASKS}swallow_everything", track=True)
     calls = async_task(f"{TASKS}long_call")
-    wait_running(stubborn)
+    wait_until(lambda: len(running(Stat.get_all())) == 3, what="three tasks that run")
 
     cancel(deaf, kill=True)
     cancel(stubborn)
