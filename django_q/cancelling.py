@@ -30,7 +30,8 @@ _WAITING = (Tracked.State.QUEUED, Tracked.State.SCHEDULED)
 class CancelAnswer(enum.StrEnum):
     """What `cancel` did. False where it came too late."""
 
-    #: It waited, and is recorded as cancelled.
+    #: It waited, and is recorded as cancelled. Should it have begun in the last half second, before
+    #: its row said so, it is interrupted.
     CANCELLED = "cancelled"
     #: Who has it ends it, or does not start it.
     ASKED = "asked"

@@ -48,6 +48,7 @@ def test_what_runs_is_interrupted(
     }
     ids["clean_up"] = async_task("tests.site.tracked.clean_up", trace.path, task_name="clean_up")
     wait_until(lambda: len(running(Stat.get_all())) == 4, what="four tasks that run")
+    wait_until(lambda: task_status(ids["record"]).state == TaskState.RUNNING)  # type: ignore[union-attr]
 
     began = time.monotonic()
     answers = [cancel(task_id) for task_id in ids.values()]
