@@ -95,7 +95,8 @@ def ended_task(task_id: str) -> Task | None:
 def is_lost(tracked: Tracked) -> bool:
     """Tell whether a task that was running has not been heard of for longer than its lease."""
     silence = timezone.now() - tracked.seen
-    is_silent = silence > timedelta(seconds=float(Conf.RETRY) + 1)
+    # Twice, since the clocks of two machines may differ.
+    is_silent = silence > 2 * timedelta(seconds=float(Conf.RETRY))
     return tracked.state == Tracked.State.RUNNING and is_silent
 
 

@@ -58,6 +58,9 @@ _TELL_PERIOD = 30.0
 _ORPHAN_TIME = 1.5
 #: A worker whose clerk was silent for so long is stuck, however short `retry` is.
 _SILENCE = 1.0
+#: After so many times `retry` a task that was running is lost: its lease has lapsed after one, and
+#: the clocks of two machines may differ.
+_LOST = 3
 #: Those of these states hold nothing.
 _NOT_AT_WORK = (State.FREE, State.BOOTING, State.LEFT)
 
@@ -110,7 +113,7 @@ class Housekeeper:
             _Duty("pruning", _PRUNE_PERIOD, self._prune),
             _Duty("gatherings", _GATHER_PERIOD, settlement.send_gathered),
             _Duty("permits", Conf.RETRY / 3, self._renew_permits),
-            _Duty("tasks under way", Conf.RETRY, _put_tracked_right),
+            _Duty("tasks under way", Conf.RETRY, self._put_tracked_right),
             _Duty("the ledger", _LEDGER_PERIOD, self._drop_old_rows),
         ]
         if Conf.SCHEDULER:
@@ -214,6 +217,14 @@ class Housekeeper:
         if ids:
             permits.renew(ids, Conf.RETRY)
 
+    def _put_tracked_right(self) -> None:
+        """Mend the rows of what machines ran that are gone; keep those of what runs here."""
+        slots = [slot for slot in self._slots if slot.obituary is None]
+        ids = [mark.task_id for slot in slots for mark in slot.read_marks() if mark.task_id]
+        # A worker that holds the interpreter cannot do it.
+        tracking.see(ids)
+        tracking.put_right(_LOST * Conf.RETRY)
+
     def _drop_old_rows(self) -> None:
         ledger.drop_old_rows()
         gatherings.drop_old()
@@ -233,11 +244,6 @@ class Housekeeper:
             logger.info("The queue %s is empty", ", ".join(self._broker.queue_names))
             os.kill(self._boot.supervisor, signal.SIGTERM)
         self._was_empty = is_empty
-
-
-def _put_tracked_right() -> None:
-    # A clerk says at a third of `retry` what runs; after three such silences the lease has lapsed.
-    tracking.put_right(Conf.RETRY + _SILENCE)
 
 
 def _is_alive(slot: Slot) -> bool:

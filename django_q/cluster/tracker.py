@@ -131,22 +131,23 @@ class Tracker:
                 self.interrupt(run.id)
 
     def _write_due(self, now: float) -> None:
-        due = [run for run in list(self._runs.values()) if self._is_due(run, now)]
+        is_all = now >= self._next_sight
+        if is_all:
+            # What runs is said again now and then: else it would be taken for lost.
+            self._next_sight = now + Conf.RETRY / 3
+        runs = list(self._runs.values())
+        due = [run for run in runs if self._is_due(run, now, with_written=is_all)]
         if due:
             # Read once: the task may say more meanwhile.
             said = {run.id: run.progress for run in due}
             tracking.write([self._running(run, said[run.id], now) for run in due])
             self._written |= {task_id: (progress, now) for task_id, progress in said.items()}
-        if now >= self._next_sight:
-            self._next_sight = now + Conf.RETRY / 3
-            if self._written:
-                tracking.see(self._runs.keys() & self._written.keys())
 
-    def _is_due(self, run: Run, now: float) -> bool:
+    def _is_due(self, run: Run, now: float, *, with_written: bool) -> bool:
         if run.id not in self._written:
             return now - run.began >= (_SOON if run.package.get("tracked") else _LATE)
         progress, written = self._written[run.id]
-        return run.progress is not progress and now - written >= _PERIOD
+        return with_written or (run.progress is not progress and now - written >= _PERIOD)
 
     def _running(self, run: Run, progress: Progress | None, now: float) -> Running:
         package = run.package

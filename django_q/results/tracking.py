@@ -5,7 +5,7 @@ housekeeper after a death. All raise ResultsUnavailable when the database is awa
 """
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -154,11 +154,12 @@ def _made(task: Running) -> Tracked:
     )  # fmt: skip
 
 
-def see(ids: Iterable[str]) -> None:
+def see(ids: Sequence[str]) -> None:
     """Say of tasks that they still run."""
-    with told(_alias(), _CANNOT):
-        rows = Tracked.objects.using(_alias()).filter(pk__in=list(ids))
-        rows.update(seen=timezone.now())
+    if ids:
+        with told(_alias(), _CANNOT):
+            rows = Tracked.objects.using(_alias()).filter(pk__in=ids)
+            rows.update(seen=timezone.now())
 
 
 def forget_waiting(queue: str) -> None:
