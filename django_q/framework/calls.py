@@ -1,6 +1,7 @@
 """What a worker calls for a task of the framework. User code: in the worker's main thread."""
 
 import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +64,7 @@ class TaskCall:
         frames = error.__traceback__
         try:
             # The framework's own receiver logs the exception that is being handled.
-            raise error
+            raise error.with_traceback(_without_ours(frames))
         except BaseException:
             self._send_finished(result)
         finally:
@@ -71,3 +72,11 @@ class TaskCall:
 
     def _send_finished(self, result: Any) -> None:
         send_signal(self._family.signals.task_finished, type(self._backend), task_result=result)
+
+
+def _without_ours(frames: types.TracebackType | None) -> types.TracebackType | None:
+    """Leave out the frames of this package where they come first."""
+    own = frames
+    while own is not None and own.tb_frame.f_globals.get("__name__", "").startswith("django_q."):
+        own = own.tb_next
+    return own or frames
