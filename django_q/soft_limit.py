@@ -17,6 +17,9 @@ from django_q.exceptions import TaskCancelled, TimeoutException
 #: one after the other. Another one was meant for a task that has ended.
 _EARLY = 0.01
 
+#: Windows has none: there the hard limit is the only one.
+_HAS_ALARM = hasattr(signal, "setitimer")
+
 
 class SoftLimit:
     """Raises TimeoutException in the main thread when code runs too long; TaskCancelled on demand.
@@ -40,7 +43,7 @@ class SoftLimit:
 
         With the id of a task the block is its call, which `cancel` ends.
         """
-        if limit is None and not task_id:
+        if (limit is None and not task_id) or not _HAS_ALARM:
             yield
             return
         if not self._is_installed:
@@ -66,6 +69,8 @@ class SoftLimit:
         It does not come where a task has taken the signal for itself.
         """
         self._cancelled = task_id
+        if not _HAS_ALARM:
+            return
         is_ours = signal.getsignal(signal.SIGALRM) == self._handler
         if is_ours and self._guarded == task_id:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)

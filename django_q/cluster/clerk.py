@@ -61,8 +61,7 @@ class Clerk(threading.Thread):
     ) -> None:
         super().__init__(name="clerk", daemon=True)
         self.inbox: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
-        #: Since when the main thread is at its package (monotonic), or all places are taken; 0
-        #: while something may begin.
+        #: Since when nothing more can begin (monotonic); 0 while something can.
         self.busy_since = 0.0
         #: Packages that threads or a loop are at, and places where more may begin.
         self.running, self.free = 0, board.places
@@ -198,8 +197,8 @@ class Clerk(threading.Thread):
         self.low_water = self._room.low_water
         if not leases:
             self._ask_again = time.monotonic() + self._empty_pause
-            if self.running:
-                self._empty_pause = min(2 * self._empty_pause, _LONGEST_EMPTY_PAUSE)
+            longest = _LONGEST_EMPTY_PAUSE if self.running else _EMPTY_PAUSE
+            self._empty_pause = min(2 * self._empty_pause, longest)
             return is_idle and not self._patience.is_waiting
         self._empty_pause = _EMPTY_PAUSE
         self._take_in(leases)
@@ -295,6 +294,5 @@ class Clerk(threading.Thread):
         self._give_back()
         self._slot.set("state", State.LEFT)
         if self.busy_since or self.running:
-            # Nobody else is left to end what the task has started.
-            kill_group(os.getpid())
+            kill_group(os.getpid())  # nobody else is left to end what the task has started
         os._exit(0)

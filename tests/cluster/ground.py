@@ -21,7 +21,8 @@ every_start_method = pytest.mark.parametrize(
     "start_method", ["fork", "forkserver", "spawn"], indirect=True
 )
 #: Seconds until work of a dead machine comes back: what is done far earlier did not wait for it.
-RETRY = 60
+#: Where workers load the project themselves, each takes a while to come.
+RETRY = 60 if os.environ.get("START_METHOD", "fork") == "fork" else 180
 #: Alias of the database for each place where packages can be.
 _ALIASES = {"redis": "default", "sqlite": "default", "postgres": "postgres", "mariadb": "mariadb"}
 
