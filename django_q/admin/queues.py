@@ -51,7 +51,7 @@ class QueueAdmin(FoundAdmin):
     """
 
     list_display = (
-        *("id", "name", "shown_func", "state", "key", "shown_lock", "group", "task_id"),
+        *("id", "name", "shown_func", "state", "key", "shown_lock", "priority", "group", "task_id"),
     )
     list_display_links = ("id", "name")
     list_filter = ("key", StateFilter)
@@ -60,7 +60,7 @@ class QueueAdmin(FoundAdmin):
     typed_filters = ("key",)
     head_column = "payload"
     fields: ClassVar[Any] = (
-        *("key", "lock", "state", "deliveries", "task_id", "name", "group", "func"),
+        *("key", "lock", "priority", "state", "deliveries", "task_id", "name", "group", "func"),
         *("args", "kwargs", "q_options"),
     )
     readonly_fields: ClassVar[Any] = fields[2:]

@@ -1,5 +1,6 @@
 """Lists of long tables: what they ask the database for, and which rows they are of."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,17 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_q.admin import FailAdmin, filters
-from django_q.models import Failure, Ledger, OrmQ, Rejected, Schedule, Success, Task, Tracked
+from django_q.models import (
+    Delayed,
+    Failure,
+    Ledger,
+    OrmQ,
+    Rejected,
+    Schedule,
+    Success,
+    Task,
+    Tracked,
+)
 
 from .desk import act, get, make_queued, make_task, names, page
 
@@ -28,7 +39,9 @@ def tasks(client: Client) -> list[Task]:
     return [make_task("e", success=False, ago=n, func=f"m.f{n % 2}", group="g") for n in range(6)]
 
 
-@pytest.mark.parametrize("model", [Success, Failure, Schedule, OrmQ, Ledger, Rejected, Tracked])
+@pytest.mark.parametrize(
+    "model", [Success, Failure, Schedule, OrmQ, Ledger, Rejected, Tracked, Delayed]
+)
 def test_a_list_counts_no_more_than_it_can_show(client: Client, model: Any) -> None:
     with CaptureQueriesContext(connection) as queries:
         get(client, model)
@@ -153,3 +166,27 @@ def test_a_wrong_filter_leads_back_to_the_list(client: Client) -> None:
     response = client.get(page(Failure), {"stopped__gte": "nonsense"})
 
     assert response.status_code == 302
+
+
+def test_delayed_packages_are_listed_and_can_only_be_deleted(client: Client) -> None:
+    due = timezone.now() + timedelta(hours=1)
+    for number, queue in enumerate(("default", "mail")):
+        Delayed.objects.create(task=f"task{number}", queue=queue, payload="SEALED", due=due)
+    row = Delayed.objects.get(queue="mail")
+
+    assert "task0" in get(client, Delayed)
+    assert "task0" not in get(client, Delayed, queue="mail")
+    shown = client.get(page(Delayed, "change", row.pk)).content.decode()
+    assert "task1" in shown
+    assert "SEALED" not in shown
+    client.post(page(Delayed, "change", row.pk), {"queue": "x"})
+    act(client, Delayed, "delete_selected", row, post="yes")
+
+    assert Delayed.objects.get().task == "task0"
+
+
+def test_the_queue_shows_priorities(client: Client) -> None:
+    row = make_queued(1)
+    OrmQ.objects.filter(pk=row.pk).update(priority=-77)
+
+    assert "-77" in get(client, OrmQ)
