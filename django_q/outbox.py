@@ -5,6 +5,7 @@ caller's own rows. After the commit the caller carries it to the broker at once;
 the broker be away, the housekeeper of the queue does.
 """
 
+import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from django_q.dispatch import dispatch
 from django_q.exceptions import BrokerError, PackageError, ResultsUnavailable
 from django_q.models import Delayed
 from django_q.package import Follower, TaskPackage
+from django_q.results import tracking
 from django_q.results.trouble import told
 
 #: Seconds the caller has to carry its packages itself, before the housekeeper looks at them.
@@ -59,7 +61,17 @@ def post(broker: Broker, packages: Sequence[Follower], way: bool | str) -> None:
         if soon:
             transaction.on_commit(partial(_carry, broker, soon), using=alias, robust=True)
     else:
-        transaction.on_commit(partial(dispatch, broker, list(packages)), using=alias)
+        transaction.on_commit(partial(_send, broker, list(packages)), using=alias)
+
+
+def _send(broker: Broker, packages: Sequence[Follower]) -> None:
+    """Send what was waiting for the commit; what cannot be sent is followed no more."""
+    try:
+        dispatch(broker, packages)
+    except BaseException:
+        with contextlib.suppress(ResultsUnavailable):
+            tracking.forget([package.task_id for package in packages])
+        raise
 
 
 def _keep(queue: str, packages: Sequence[Follower], alias: str) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
+from django_q.exceptions import BrokerUnavailable
 from django_q.models import Task, Tracked
 from django_q.results import tracking
 from django_q.results.base import worker_name
@@ -186,10 +188,13 @@ def test_what_a_dead_machine_ran_is_put_right(database: str, q_cluster: Start) -
     assert task_status("b") is None
 
 
-def test_a_task_that_cannot_be_sent_leaves_no_row(database: str, q_cluster: Start) -> None:
-    q_cluster(redis="redis://127.0.0.1:1/0")
+@pytest.mark.parametrize("on_commit", [False, True])
+def test_a_task_that_cannot_be_sent_leaves_no_row(
+    on_commit: bool, database: str, q_cluster: Start
+) -> None:
+    q_cluster(redis="redis://127.0.0.1:1/0", on_commit=on_commit)
 
-    with pytest.raises(Exception, match="127.0.0.1:1"):
+    with pytest.raises(BrokerUnavailable, match="127.0.0.1:1"), transaction.atomic():
         async_task("tests.site.tasks.noop", track=True)
 
     assert not Tracked.objects.exists()
