@@ -61,6 +61,9 @@ def dispatch(broker: Broker, packages: Sequence[Follower]) -> None:
     What the broker cannot hold back itself, or not for so long, is kept in the database until it
     is due: see `django_q.cluster.delayed`. Raises what the broker raises, and ResultsUnavailable.
     """
+    if len(packages) == 1 and not (packages[0].delay or packages[0].priority):
+        broker.enqueue(packages[0].payload)
+        return
     groups: dict[tuple[float, int], list[Follower]] = {}
     for package in packages:
         # Who sent a task was told if the broker knows no priorities; what follows it goes on.
@@ -85,10 +88,7 @@ def _send(broker: Broker, payloads: list[str], delay: float, priority: int) -> N
     more: dict[str, float] = {"delay": delay} if delay else {}
     if priority:
         more["priority"] = priority
-    if len(payloads) == 1 and not more:
-        broker.enqueue(payloads[0])
-    else:
-        broker.enqueue_many(payloads, **more)  # type: ignore[arg-type]
+    broker.enqueue_many(payloads, **more)  # type: ignore[arg-type]
 
 
 def _holds_back(broker: Broker, delay: float) -> bool:
