@@ -131,6 +131,27 @@ def database(
     return alias
 
 
+# Nothing is left behind.
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    """Fail the test that leaves something for the next ones to stumble over."""
+    before = _surroundings()
+    yield
+    after = _surroundings()
+    left = {name: value for name, value in after.items() if before.get(name) != value}
+    assert after == before, f"left behind: {left}, gone: {before.keys() - after.keys()}"
+
+
+def _surroundings() -> dict[str, str]:
+    # Servers of the session may start at any time; pytest says in the environment which test runs.
+    ours = {"PYTEST_CURRENT_TEST", *map(databases.variable, databases.ALIASES)}
+    found = {name: value for name, value in os.environ.items() if name not in ours}
+    databases_there = sorted({*connections.settings} - {*databases.ALIASES})
+    return {**found, "connections.settings": str(databases_there), "getcwd": os.getcwd()}
+
+
 # Settings.
 
 
