@@ -78,7 +78,7 @@ def test_dead_nodes_are_all_named_and_fast(q_cluster, make):
     with pytest.raises(BrokerUnavailable, match="disque_nodes") as caught:
         make().enqueue("a")
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert all(f"127.0.0.1:{port} (" in str(caught.value) for port in ports)
     assert "refused" in str(caught.value)
     assert "cret" not in str(caught.value)
@@ -132,7 +132,7 @@ def test_one_live_node_is_enough(node, silent, q_cluster, make):
     began = time.monotonic()
     assert broker.lease(1, 0.3) == []
     assert broker.queue_size() == 0
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
 
 
 def test_a_node_that_was_restarted_is_found_again(node, q_cluster, make):

@@ -35,9 +35,10 @@ def test_an_idle_lease_knows_when_the_next_is_due(broker: ORM) -> None:
     (lease,) = broker.lease(1, 5.0)
 
     assert lease.payload == "later"
-    assert 0.3 < time.monotonic() - began < 0.4 + Conf.POLL + 0.3
+    assert 0.3 < time.monotonic() - began < 2.5
 
 
+@pytest.mark.alone
 def test_an_idle_lease_wakes_for_a_new_package(broker: ORM) -> None:
     limit = Conf.POLL + 0.05 if broker.alias == "mariadb" else 0.05
 

@@ -12,7 +12,7 @@ import pytest
 from django_q.brokers import get_broker
 from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
-from tests.cluster.ground import RETRY, on, on_all_when_long, stat_of, wait_empty, wait_task
+from tests.cluster.ground import AIR, RETRY, on, on_all_when_long, stat_of, wait_empty, wait_task
 from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
 from tests.waiting import wait_until
@@ -30,27 +30,29 @@ def begin(trace: Trace, tasks: int, seconds: float) -> list[str]:
 
 @on("redis", "postgres", "sqlite")
 def test_running_tasks_end_and_waiting_ones_are_visible_at_once(
-    place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace
+    place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace, tmp_path: Path
 ) -> None:
     q_cluster(**place, workers=2, retry=RETRY, save_limit=0)
+    gate = tmp_path / "gate"
     first: ClusterProcess = cluster()
     # Quick ones before, so that the workers have leased ahead.
     async_tasks("tests.site.tasks.record", [(trace.path, f"quick{n}") for n in range(100)])
-    begin(trace, 30, 2)
+    async_tasks("tests.site.tasks.hold", [(trace.path, n, str(gate)) for n in range(30)])
+    trace.wait_ends(100)
+    wait_until(lambda: trace.started().total() == 102, what="two starts")
 
-    began = time.monotonic()
     first.popen.send_signal(signal.SIGTERM)
-    wait_until(lambda: get_broker().queue_size() >= 28, 1.5, what="what waited")
-    assert first.wait() == 0
-    assert time.monotonic() - began < 5
+    wait_until(lambda: get_broker().queue_size() == 28, what="what waited")
+    gate.touch()
+    assert first.wait(1 + AIR) == 0
 
     started, ended = trace.started(), trace.ended()
     assert started == ended
     assert set(started.values()) == {1}
     broker = get_broker()
     assert broker.lock_size() == 0
-    assert broker.queue_size() == 130 - len(ended)
-    assert Task.objects.filter(success=True).count() == len(ended)
+    assert broker.queue_size() == 28
+    assert Task.objects.filter(success=True).count() == len(ended) == 102
     assert not first.family()
 
 
@@ -67,9 +69,9 @@ def test_a_task_longer_than_shutdown_timeout_is_given_back_uncharged(
 
     began = time.monotonic()
     assert first.stop() == 0
-    assert time.monotonic() - began < 1 + 3
+    assert time.monotonic() - began < 1 + 1 + AIR
 
-    trace.wait_start("a", 2, limit=2)
+    trace.wait_start("a", 2)
     assert not Ledger.objects.exists()
     gate.touch()
     assert wait_task(task_id).success
@@ -92,7 +94,7 @@ def test_a_task_that_is_deaf_holds_nobody_up(
     began = time.monotonic()
     assert started.stop() == 0
 
-    assert time.monotonic() - began < 1 + 3
+    assert time.monotonic() - began < 1 + 1 + AIR
     assert not started.family()
     assert get_broker().queue_size() == 1
 
@@ -107,7 +109,7 @@ def test_a_worker_made_deaf_by_a_task_stops_without_being_killed(
     began = time.monotonic()
     assert started.stop() == 0
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 2 + AIR
 
 
 @on_all_when_long("redis", "postgres")
@@ -134,7 +136,7 @@ def test_a_signal_to_all_at_once_stops_in_order(
             process.send_signal(number)
     assert started.wait() == 0
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 2 + AIR
     assert get_broker().queue_size() == 5
     assert get_broker().lock_size() == 0
     assert not started.family()
@@ -153,7 +155,7 @@ def test_a_second_signal_means_now(
     began = time.monotonic()
     assert started.stop(signal.SIGINT) == 0
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 1 + AIR
     assert get_broker().queue_size() == 5
 
 
