@@ -17,15 +17,26 @@ from django.test import override_settings
 from tests.processes import ClusterProcess
 from tests.servers import MariaDB, Ministack, MissingServer, Moto, Postgres, Server, Valkey
 from tests.site import databases
+from tests.turns import Turns, workers
 
 _CLUSTERS = pytest.StashKey[list[ClusterProcess]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set Django up, with a directory for this session's files."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Inherited: the directory of the process that distributes the tests.
+        config.pluginmanager.register(Turns(Path(os.environ["TEST_DIR"])))
     os.environ["TEST_DIR"] = tempfile.mkdtemp(prefix="django-q-tests-")
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.site.settings"
     django.setup()
+    config.pluginmanager.import_plugin("tests.brokers.table")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means."""
+    return workers()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
