@@ -196,6 +196,19 @@ def test_a_housekeeper_killed_during_the_stop_is_replaced(
     assert get_broker().lock_size() == 0
 
 
+def test_workers_that_leave_at_a_stop_are_not_counted_as_replaced(
+    database: str, redis_url: str, q_cluster: Start, cluster: Start
+) -> None:
+    q_cluster(redis=redis_url, workers=2)
+    started: ClusterProcess = cluster()
+    stat_of(started)
+
+    assert started.stop() == 0
+
+    last = stat_of(started)
+    assert (str(last.status), last.reincarnations) == ("Stopped", 0)
+
+
 def test_what_was_done_before_the_stop_is_saved(
     database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:
