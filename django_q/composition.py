@@ -9,10 +9,11 @@ from typing import Any
 from django_q import humanhash
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
-from django_q.enqueue import async_tasks, run_in_place, send, take_options
+from django_q.enqueue import run_in_place, send, send_each
 from django_q.followers import first_link
 from django_q.iterations import collector
 from django_q.models import Task
+from django_q.options import take_options
 from django_q.package import seal_package
 from django_q.results import gatherings, lookup
 from django_q.signing import SignedPackage
@@ -36,11 +37,12 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
     name, iter_id = humanhash.uuid()
     if Conf.LEGACY == "write" and not is_sync and (elements := list(args_iter)):
         parts = _parts_of_django_q(iter_id, elements, whole, broker or shared_broker(queue))
-        async_tasks(func, elements, broker=broker, **kwargs, **options, **parts)
+        send_each(func, elements, kwargs, options | parts | {"broker": broker})
         return iter_id
     package = collector(iter_id, func, {"task_name": name} | options | whole)
     gatherings.begin(iter_id, queue, seal_package(package, queue))
-    ids = async_tasks(func, args_iter, gather=iter_id, broker=broker, **kwargs, **options)
+    of_parts = options | {"gather": iter_id, "broker": broker}
+    ids = send_each(func, args_iter, kwargs, of_parts)
     gatherings.close(iter_id, len(ids))
     if is_sync:
         gatherings.mark_sent([iter_id])
@@ -79,8 +81,9 @@ def async_chain(  # noqa: PLR0913, the signature is Django Q's
 ) -> str:
     """Run tasks one after another, in the cluster; gives their group.
 
-    An element is `(func, (args), {kwargs})`, a shorter tuple, or a function alone. A failure ends
-    the chain, which is logged, unless `goes_on`. Raises PackageError for an empty chain.
+    An element is `(func, (args), {kwargs})`, a shorter tuple, or a function alone; keywords that
+    are options are those of this link. A failure ends the chain, which is logged, unless `goes_on`.
+    Of an empty chain nothing is sent.
     """
     links = list(chain)
     group = group or humanhash.uuid()[1]
@@ -121,7 +124,7 @@ class Iter:
 
     def append(self, *args: Any) -> int:
         """Add an element, of one or several arguments; gives how many there are."""
-        self.args.append(args[0] if len(args) == 1 else args)
+        self.args.append(args)
         self.started = False
         return self.length()
 
@@ -167,10 +170,10 @@ class Chain:
         self.started = False
 
     def append(self, func: Any, *args: Any, **kwargs: Any) -> int:
-        """Add a link; gives how many there are. Results of an earlier run are deleted."""
+        """Add a link; gives how many there are. Results of an earlier run leave the group."""
         self.chain.append((func, args, kwargs))
         if self.started:
-            lookup.delete_group(self.group, tasks=True, cached=self.cached)
+            lookup.delete_group(self.group, cached=self.cached)
             self.started = False
         return self.length()
 

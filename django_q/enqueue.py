@@ -4,34 +4,17 @@ Also the same walk in place (`sync=True`): built, sealed, opened, executed and r
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django_q import signals
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf, logger
-from django_q.exceptions import PackageError
 from django_q.executor import NoLimit, announce_executed, execute, send_signal
+from django_q.options import take_options
 from django_q.package import TaskPackage, build_package, open_package, seal_package
 from django_q.recorder import announce, make_stores, prepare, record
 
-#: Keywords of `async_task` that are options of the task; all others go to the function.
-OPTIONS = (
-    "hook",
-    "group",
-    "save",
-    "sync",
-    "cached",
-    "ack_failure",
-    "chain",
-    "gather",
-    "iter_count",
-    "iter_cached",
-    "broker",
-    "timeout",
-    "cluster",
-    "task_name",
-)
 #: Packages that go to the broker in one call: some hundred fill a round trip.
 _CHUNK = 500
 
@@ -65,7 +48,14 @@ def async_tasks(func: Any, args_iter: Iterable[Any], **options: Any) -> list[str
     iterable may be longer than memory: it is read some hundred at a time.
     """
     kwargs = options
-    options = take_options(kwargs)
+    return send_each(func, args_iter, kwargs, take_options(kwargs))
+
+
+def send_each(
+    func: Any, args_iter: Iterable[Any], kwargs: dict[str, Any], options: dict[str, Any]
+) -> list[str]:
+    """As `async_tasks`, with the options told apart from the function's keywords already."""
+    options = dict(options)
     broker, gathering = options.pop("broker", None), options.pop("gather", None)
     ids: list[str] = []
     for chunk in _chunks(args_iter):
@@ -126,30 +116,6 @@ def _pack(
     package = build_package(func, args, kwargs, options)
     send_signal(signals.pre_enqueue, task=package)
     return package
-
-
-def take_options(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Move the task's options out of the keywords; those in `q_options` win."""
-    inner = kwargs.pop("q_options", None) or {}
-    if not isinstance(inner, Mapping):
-        raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
-    inner = dict(inner)
-    if "broker_name" in inner:  # Django Q's older word
-        inner.setdefault("cluster", inner.pop("broker_name"))
-    if kwargs.get("task_name") is not None:  # the one keyword that wins over q_options
-        inner.pop("task_name", None)
-    for key in sorted(set(inner) - set(OPTIONS), key=str):
-        # Django Q passed over them; a project that upgrades must not stop at one.
-        text = "q_options has the unknown option %r, which does nothing. The options are: %s"
-        logger.warning(text, key, ", ".join(OPTIONS))
-        del inner[key]
-    options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs}
-    options |= inner
-    # A worker of another project's settings shall do as this one says.
-    for key, attribute in (("cached", "CACHED"), ("ack_failure", "ACK_FAILURES")):
-        if key not in options and getattr(Conf, attribute):
-            options[key] = getattr(Conf, attribute)
-    return {key: value for key, value in options.items() if value is not None or key == "timeout"}
 
 
 def _chunks(elements: Iterable[Any]) -> Iterator[list[Any]]:

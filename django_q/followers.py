@@ -8,6 +8,7 @@ from typing import Any
 from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.executor import send_signal
+from django_q.options import take_options
 from django_q.package import (
     Outcome,
     TaskPackage,
@@ -17,7 +18,7 @@ from django_q.package import (
 )
 
 #: Options of a link that the next one has too.
-_INHERITED = ("group", "cached", "cluster", "sync", "save", "chain_goes_on")
+_INHERITED = ("group", "cached", "cluster", "sync", "chain_goes_on")
 
 
 def followers(outcome: Outcome) -> tuple[tuple[str, str], ...]:
@@ -47,15 +48,16 @@ def next_link(outcome: Outcome) -> TaskPackage | None:
 def first_link(chain: list[Any], options: Any, task_id: str | None = None) -> TaskPackage:
     """Make the package of a chain's first element, with the rest of the chain in it.
 
-    An element is a function, or a tuple of function, arguments and keywords.
+    An element is a function, or a tuple of function, arguments and keywords. Its keywords may be
+    options, as those of `async_task`.
     """
     func, args, kwargs = link_parts(chain[0])
-    kwargs = dict(kwargs)
     inherited = {key: options[key] for key in _INHERITED if options.get(key) is not None}
-    inner = kwargs.pop("q_options", None) or {}
     if Conf.LEGACY == "write":  # a cluster of django-q2 asks each link for them
         inherited = {"cached": False, "sync": False} | inherited
-    package = build_package(func, args, kwargs, inherited | inner | {"chain": list(chain[1:])})
+    own = take_options(kwargs, inherited)
+    own.pop("broker", None)  # a link goes where its chain goes
+    package = build_package(func, args, kwargs, own | {"chain": list(chain[1:])})
     if task_id is not None:
         package["id"] = task_id
         package["derived"] = True

@@ -14,10 +14,10 @@ from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
 from django_q.conf import Conf, logger
-from django_q.enqueue import OPTIONS, take_options
 from django_q.exceptions import PackageError
 from django_q.models import Ledger, Schedule
 from django_q.models.timing import as_stored
+from django_q.options import OPTIONS, take_options
 from django_q.package import build_package, function_path, seal_package
 from django_q.schedule_arguments import keep
 
@@ -175,7 +175,8 @@ def _pop_options(kwargs: dict[str, Any]) -> dict[str, Any]:
     inner = kwargs.pop("q_options", None) or {}
     if not isinstance(inner, Mapping):
         raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
-    named = {key: kwargs.pop(key) for key in OPTIONS if kwargs.get(key) is not None}
+    taken = [key for key in OPTIONS if key not in inner or key == "task_name"]
+    named = {key: kwargs.pop(key) for key in taken if kwargs.get(key) is not None}
     first = {key: named[key] for key in ("task_name",) if key in named}
     return named | dict(inner) | first
 

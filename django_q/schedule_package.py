@@ -9,11 +9,11 @@ from typing import Any
 
 from django_q import signals
 from django_q.conf import Conf, logger
-from django_q.enqueue import take_options
 from django_q.exceptions import TimeoutException
 from django_q.executor import SoftLimit, send_signal
 from django_q.humanhash import humanize
 from django_q.models import Schedule
+from django_q.options import take_options
 from django_q.package import TaskPackage, build_package
 from django_q.schedule_arguments import Arguments, Deferred, read
 

@@ -24,7 +24,7 @@ FLOORS = (
     ("exceptions", "signals", "humanhash", "recurrence", "cluster.journal"),
     ("broker_url", "cluster.scoreboard"),
     ("conf",),
-    ("signing", "checks", "reporters"),
+    ("signing", "checks", "reporters", "options"),
     ("package", "apps", "schedule_arguments"),
     ("models", "executor"),
     ("brokers", "results", "migrations", "followers", "punctuality"),

@@ -16,10 +16,11 @@ from django_q import signals
 from django_q.admin.filters import COUNTED_ROWS
 from django_q.brokers import shared_broker
 from django_q.conf import Conf
-from django_q.enqueue import run_in_place, send, take_options
+from django_q.enqueue import run_in_place, send
 from django_q.exceptions import BrokerError, DjangoQError
 from django_q.executor import send_signal
 from django_q.models import Rejected, Task
+from django_q.options import take_options
 from django_q.package import TaskPackage, build_package
 
 #: Rows in one transaction: tasks, and rejected packages, of which each may have many megabytes.

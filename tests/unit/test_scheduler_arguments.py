@@ -85,6 +85,13 @@ def test_options_and_the_due_time_reach_a_task_with_sealed_arguments() -> None:
     assert package["cluster"] == "default"
 
 
+@pytest.mark.parametrize("value", [1, date(2026, 1, 1)])
+def test_a_keyword_named_as_an_option_in_q_options_is_the_functions(value: Any) -> None:
+    package = through(timeout=value, q_options={"timeout": 5})
+
+    assert (package["kwargs"], package["timeout"]) == ({"timeout": value}, 5)
+
+
 def test_a_chain_may_have_arguments_of_any_kind() -> None:
     chain = [(ECHO, (date(2026, 1, 1),)), (echo,)]
 
