@@ -113,6 +113,8 @@ class Settings:
     # Results
     save_limit: int = _setting(250, "Successes kept; 0: all, -1: none.", "rows", -1)
     save_limit_per: str | None = _setting(None, "Keep `save_limit` per `group`, `name` or `func`.")
+    keep_successes: float | None = _setting(None, "Age at which successes go; None: any.", "s", 1)
+    keep_failures: float | None = _setting(None, "Age at which failures go; None: any.", "s", 1)
     cached: bool | int = _setting(False, "Results to the cache: True, or seconds to keep them.")
     cache: str | None = _setting("default", "Cache alias for results and heartbeats.")
     error_reporter: dict[str, Any] = _setting(dict, "Error reporters: name to arguments.")

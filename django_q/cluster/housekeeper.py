@@ -30,7 +30,7 @@ from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
 from django_q.recorder import Stores
 from django_q.results import gatherings, ledger
-from django_q.results.pruning import prune
+from django_q.results.pruning import prune, prune_by_age
 
 #: Longest time a death or the end of the supervisor goes unnoticed.
 _TICK = 0.1
@@ -188,6 +188,8 @@ class Housekeeper:
         if done != self._done_at_pruning:
             prune(Conf.SAVE_LIMIT, Conf.SAVE_LIMIT_PER, duration=0.5)
             self._done_at_pruning = done
+        # Rows grow old while nothing is done, too.
+        prune_by_age(Conf.KEEP_SUCCESSES, Conf.KEEP_FAILURES, duration=0.25)
 
     def _drop_old_ledger_rows(self) -> None:
         ledger.drop_old_rows()
