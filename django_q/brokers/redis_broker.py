@@ -16,7 +16,8 @@ import redis
 
 from django_q.brokers import redis_scripts as scripts
 from django_q.brokers.lease import Lease
-from django_q.brokers.redis_server import RedisServer, is_cluster, text
+from django_q.brokers.redis_connect import is_cluster
+from django_q.brokers.redis_server import RedisServer, text
 from django_q.conf import Conf
 
 #: Packages in one call of the script, which then keeps the server busy for about 2 ms.
