@@ -77,7 +77,7 @@ class Settings:
     orm: str | None = _setting(None, "Database alias to use as broker.")
     mongo: dict[str, Any] | None = _setting(None, "MongoDB: not offered any more; see Upgrading.")
     mongo_db: str | None = _setting(None, "MongoDB: not offered any more; see Upgrading.")
-    redis: dict[str, Any] | str = _setting(dict, "Redis: a URL, or keywords; also Sentinel, a cluster.")
+    redis: dict[str, Any] | str = _setting(dict, "Redis: URL or keywords; also Sentinel, Cluster.")
     django_redis: str | None = _setting(None, "Cache alias whose django-redis connection is used.")
     receipts: bool = _setting(True, "Redis: lend packages (False: plain list, lost on a crash).")
     retry: float = _setting(60, "Time until work of a dead machine comes back.", "s", 0.1)
