@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_q.broker_url import broker_settings
 from django_q.exceptions import ConfigurationError
+from django_q.masks import shown
 from django_q.signposts import signposts
 
 logger = logging.getLogger("django-q")
@@ -147,7 +148,7 @@ def effective_settings() -> dict[str, Any]:
     raw = getattr(django_settings, "Q_CLUSTER", None)
     raw = {} if raw is None else raw
     if not isinstance(raw, Mapping):
-        raise ConfigurationError(f"Q_CLUSTER is {raw!r}: it must be a dict.")
+        raise ConfigurationError(f"Q_CLUSTER is {shown(raw)}: it must be a dict.")
     name = os.environ.get("Q_CLUSTER_NAME")
     merged = {key: value for key, value in raw.items() if key != "ALT_CLUSTERS"}
     if name:
@@ -162,7 +163,7 @@ def _alternative(clusters: Any, name: str) -> dict[str, Any]:
     chosen = (clusters.get(name) if isinstance(clusters, Mapping) else clusters) or {}
     if not isinstance(chosen, Mapping):
         raise ConfigurationError(
-            f'Q_CLUSTER["ALT_CLUSTERS"] is {clusters!r:.200}: it must be a dict of dicts, '
+            f'Q_CLUSTER["ALT_CLUSTERS"] is {shown(clusters):.200}: it must be a dict of dicts, '
             "from the name of a cluster to its settings."
         )
     return dict(chosen)
@@ -178,7 +179,7 @@ def wrong_values(raw: Mapping[str, Any]) -> list[str]:
         if field.name == "retry" and raw["retry"] == 0 and raw.get("disque_nodes") is not None:
             continue  # Disque's way to say: at most once
         value, low, high = raw[field.name], field.metadata["low"], field.metadata["high"]
-        where = f'Q_CLUSTER["{field.name}"] is {value!r}'
+        where = f'Q_CLUSTER["{field.name}"] is {shown(value, field.name)}'
         unit = f" {field.metadata['unit']}" if field.metadata["unit"] else ""
         choices = Settings.CHOICES.get(field.name)
         if not _fits(value, hints[field.name]):

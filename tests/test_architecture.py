@@ -22,7 +22,7 @@ PACKAGE = ROOT / "django_q"
 FLOORS = (
     ("signposts",),
     ("exceptions", "signals", "humanhash", "recurrence", "cluster.journal"),
-    ("broker_url", "cluster.scoreboard"),
+    ("broker_url", "masks", "cluster.scoreboard"),
     ("conf",),
     ("signing", "checks", "reporters", "options"),
     ("package", "apps", "schedule_arguments"),
