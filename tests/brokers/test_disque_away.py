@@ -94,6 +94,18 @@ def test_a_host_that_does_not_exist_is_told(q_cluster, make):
     assert time.monotonic() - began < 5
 
 
+def test_a_ping_ends_in_time_when_the_name_is_not_resolved(q_cluster, make, monkeypatch):
+    q_cluster(disque_nodes=["slow.example"])
+    broker = make()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(5))
+    began = time.monotonic()
+
+    with pytest.raises(BrokerUnavailable, match="disque_nodes"):
+        broker.ping()
+
+    assert time.monotonic() - began < 2.5
+
+
 def test_silent_nodes_are_told_in_time(silent, q_cluster, make):
     q_cluster(disque_nodes=[silent, silent.replace("127.0.0.1", "localhost")])
     broker = make()
