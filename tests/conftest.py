@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -24,6 +25,9 @@ _CLUSTERS = pytest.StashKey[list[ClusterProcess]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set Django up, with a directory for this session's files."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what is to run behind it; and what we start would be deaf to Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" in os.environ:
         # Inherited: the directory of the process that distributes the tests.
         config.pluginmanager.register(Turns(Path(os.environ["TEST_DIR"])))

@@ -11,7 +11,6 @@ import pytest
 from django_q.brokers import Broker, Lease
 from django_q.brokers.memory import Memory
 from django_q.cluster import clerk
-from django_q.cluster.clerk import EXIT_CLERK_FAILED
 from django_q.exceptions import BrokerUnavailable
 from tests.unit.desk import Desk
 from tests.waiting import wait_until
@@ -24,7 +23,6 @@ class Moody(Memory):
 
     idle_wait = 0.2
     is_away = False
-
     trouble: Exception = BrokerUnavailable("The broker is away.")
 
     def _check(self) -> None:
@@ -298,4 +296,4 @@ def test_a_worker_leaves_when_its_supervisor_is_gone() -> None:
 
 
 def test_a_defect_of_the_clerk_ends_the_worker() -> None:
-    assert in_a_process(_break_the_clerk) == EXIT_CLERK_FAILED
+    assert in_a_process(_break_the_clerk) == clerk.EXIT_CLERK_FAILED
