@@ -1,4 +1,4 @@
-"""The pages about brokers say all that they should, and the one about one of your own leads to its end."""
+"""The pages about brokers say what they should; who follows the one about his own gets there."""
 
 import os
 import re
