@@ -35,7 +35,8 @@ class Redis(RedisServer):
         super().__init__(list_key)
         # One hash tag, so that Redis Cluster keeps all of it in one slot.
         tag = f"{{django_q:{self.list_key}}}:"
-        self._ids, self._packages = f"{tag}ids", f"{tag}packages"
+        self._home = self._ids = f"{tag}ids"
+        self._packages = f"{tag}packages"
         self._leases, self._holds, self._delayed = f"{tag}leases", f"{tag}holds", f"{tag}delayed"
         self._bell, self._ghosts, self._sent = f"{tag}bell", f"{tag}ghosts", f"{tag}sent"
         self._plain = f"django_q:{self.list_key}:q"

@@ -28,6 +28,9 @@ class RedisServer(Broker):
     Threads may share an instance for enqueueing: the connection is a pool.
     """
 
+    #: A key of the queue: what has it is the server that has to answer.
+    _home: str
+
     @staticmethod
     def get_connection(list_key: str | None = None) -> Any:
         """Make a client of redis-py from the settings; a subclass may make its own."""
@@ -42,7 +45,22 @@ class RedisServer(Broker):
 
     def ping(self) -> bool:
         """Ask over a new connection, so that a dead pooled one cannot take its time."""
-        return call_within(PING_LIMIT, lambda: self._call(_ping), self._late)
+        return call_within(PING_LIMIT, lambda: self._call(self._ping), self._late)
+
+    def _ping(self, connection: Any) -> bool:
+        if is_cluster(connection):
+            # PING would go to any of the nodes.
+            return int(connection.exists(self._home)) >= 0
+        pool = connection.connection_pool
+        fresh = pool.connection_class(**pool.connection_kwargs)
+        fresh.socket_connect_timeout = fresh.socket_timeout = PING_STEP
+        fresh.retry = Retry(NoBackoff(), 0)
+        try:
+            fresh.connect()
+            fresh.send_command("PING", check_health=False)
+            return text(fresh.read_response()) == "PONG"
+        finally:
+            fresh.disconnect()
 
     def _late(self) -> str:
         place = redis_trouble.place_of(self.__dict__.get("connection"))
@@ -127,21 +145,6 @@ def text(value: bytes | str) -> str:
     it is opened, which must not happen to the whole batch here.
     """
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
-
-
-def _ping(connection: Any) -> bool:
-    if is_cluster(connection):
-        return bool(connection.ping())
-    pool = connection.connection_pool
-    fresh = pool.connection_class(**pool.connection_kwargs)
-    fresh.socket_connect_timeout = fresh.socket_timeout = PING_STEP
-    fresh.retry = Retry(NoBackoff(), 0)
-    try:
-        fresh.connect()
-        fresh.send_command("PING", check_health=False)
-        return text(fresh.read_response()) == "PONG"
-    finally:
-        fresh.disconnect()
 
 
 def _name_and_version(connection: Any) -> str:

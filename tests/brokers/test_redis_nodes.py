@@ -113,6 +113,24 @@ def test_a_queue_goes_on_when_its_node_dies(q_cluster, make):
         assert [lease.payload for lease in broker.lease(2, 1.0)] == ["b"]
 
 
+def test_a_ping_is_about_the_node_of_the_queue(q_cluster, make):
+    # Nobody takes the place of the one that dies, and the others go on.
+    with cluster_of(NODES) as nodes:
+        for node in nodes:
+            node.ask("CONFIG SET", "cluster-require-full-coverage", "no")
+        q_cluster(redis=settings_of(nodes))
+        first, *others = [make(name) for name in names_of_queues()]
+        assert all(broker.ping() for broker in (first, *others))
+
+        nodes[0].kill()
+
+        assert all(broker.ping() for broker in others)
+        assert all(broker.enqueue("a") for broker in others)
+        for call in (first.ping, lambda: first.enqueue("a")):
+            with pytest.raises(BrokerUnavailable, match="See Q_CLUSTER"):
+                call()
+
+
 def sizes(broker):
     try:
         return broker.queue_size(), broker.lock_size()
