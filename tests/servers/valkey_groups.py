@@ -87,7 +87,7 @@ def watched_pair() -> Iterator[tuple[SentinelServer, Valkey, Valkey]]:
     """A sentinel that watches "shop", its primary and its replica."""
     with contextlib.ExitStack() as stack:
         primary = _started(stack, Valkey(*_AT_ONCE))
-        replica = _started(stack, Valkey("--replicaof", f"127.0.0.1 {primary.port}"))
+        replica = _started(stack, Valkey("--replicaof", "127.0.0.1", str(primary.port)))
         _wait_link(replica)
         # It looks for replicas when it begins, and then every ten seconds.
         sentinel = _started(stack, SentinelServer(primary.port))
