@@ -65,7 +65,8 @@ def is_moved(error: Exception) -> bool:
 def in_our_words(error: Exception, connection: Any, setting: str) -> BrokerError:
     """Give the error to raise; `setting` is where somebody said which server it is."""
     place = place_of(connection)
-    if isinstance(error, redis.AuthenticationError):
+    # Redis refuses a long command of somebody who gave no password by its length.
+    if isinstance(error, redis.AuthenticationError) or "unauthenticated" in str(error):
         return BrokerError(
             f"Redis{place} refuses the login: {_words_of(error)}. "
             f"Check user and password in {setting}."
