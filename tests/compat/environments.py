@@ -54,6 +54,7 @@ ENVIRONMENTS = {
         (
             "django-q-registry==0.5.0",
             "django-q2-email-backend==3.0.0",
+            "django-q-email==5.0.1",
             "django-q-signals==0.3.0",
             "django-q-singleton==0.0.1",
             "django-q-watchdog==0.1.1",
