@@ -96,9 +96,12 @@ def test_with_yes_it_is_done(queue: Any, command: str) -> None:
     assert queue.queue_size() == 0
 
 
-def test_nobody_at_the_prompt_is_a_no(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("end", [EOFError, KeyboardInterrupt])
+def test_nobody_at_the_prompt_is_a_no(
+    queue: Any, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
     def nobody() -> str:
-        raise EOFError
+        raise end
 
     monkeypatch.setattr("builtins.input", nobody)
 

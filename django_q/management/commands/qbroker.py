@@ -159,12 +159,14 @@ class Command(BaseCommand):
         """Go on only with consent: `--yes`, or the word at the prompt."""
         if options["yes"]:
             return
-        # Not to where the answer in JSON goes.
-        self.stderr.write(f"{question} [yes/no] ", style_func=str, ending="")
-        self.stderr.flush()
         try:
+            # Not to where the answer in JSON goes.
+            self.stderr.write(f"{question} [yes/no] ", style_func=str, ending="")
+            self.stderr.flush()
             answer = input()
         except (EOFError, KeyboardInterrupt):
+            # Nobody has ended the line of the question.
+            self.stderr.write("")
             answer = ""
         if answer.strip().lower() not in ("yes", "y"):
             raise CommandError("Nothing was changed. Give --yes to go on without being asked.")
