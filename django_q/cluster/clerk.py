@@ -27,7 +27,7 @@ from django_q.cluster.room import Room
 from django_q.cluster.scoreboard import Holdings, Scoreboard, Slot, State
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
-from django_q.results.ledger import package_key
+from django_q.models.ledger import package_key
 
 #: What waits this long behind one task is given back.
 _LONGEST_WAIT = 1.0

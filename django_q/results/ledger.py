@@ -4,7 +4,6 @@ Read by a worker's main thread from a package's second delivery on; written by t
 All raise ResultsUnavailable when the database is away.
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
@@ -34,13 +33,6 @@ class History(NamedTuple):
 #: Begins the reason of a death that happened before the package was open.
 _OPENING = "while it was being opened: "
 _CANNOT_WRITE = "The ledger cannot be written"
-
-
-def package_key(queue: str, tracking_id: str, payload: str) -> str:
-    """Give the key of a package: queue and tracking id, else a digest of the payload."""
-    name = tracking_id or hashlib.sha256(payload.encode()).hexdigest()
-    key = f"{queue}:{name}"
-    return key if len(key) <= 100 else hashlib.sha256(key.encode()).hexdigest()
 
 
 def history(key: str) -> History:
