@@ -69,7 +69,7 @@ class Clerk(threading.Thread):
         self._life = life
         self._held: dict[str, Lease] = {}
         self._returned: collections.deque[Lease] = collections.deque()
-        self._outbox = Outbox(settlement, slot.journal)
+        self._outbox = Outbox(settlement, slot.journal, is_metered=broker.is_metered)
         self._room = Room(broker)
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_woken = False

@@ -7,6 +7,8 @@ from django_q.conf import Conf
 
 #: A batch that ends within this time makes room for one twice as large.
 _QUICK = 0.1
+#: The same where each call is paid for: half a second of work in one hand saves nine calls of ten.
+_QUICK_IF_METERED = 0.5
 #: Most packages in an inbox: no-op tasks gain nothing beyond some hundred (measured on Redis).
 _LARGEST = 200
 
@@ -17,6 +19,7 @@ class Room:
     def __init__(self, broker: Broker) -> None:
         # Without renewal, what waits in an inbox would lapse there: one at a time.
         self._is_single = not (broker.has_receipts and broker.can_renew)
+        self._quick = _QUICK_IF_METERED if broker.is_metered else _QUICK
         self._size = 1
         self._asked = 0
         self._leased_at = 0.0
@@ -28,10 +31,10 @@ class Room:
 
     def wanted(self, waiting: int, held: int, busy_for: float) -> int:
         """Tell how many to lease now. `busy_for`: seconds the running task has taken so far."""
-        if busy_for > _QUICK:
+        if busy_for > self._quick:
             self._size = 1
         # With room for one the pace is not known, or slow: another worker may begin at once.
-        if busy_for and (self._is_single or self._size == 1 or busy_for > _QUICK):
+        if busy_for and (self._is_single or self._size == 1 or busy_for > self._quick):
             return 0
         if waiting > self.low_water:
             return 0
@@ -52,5 +55,7 @@ class Room:
         if not self._asked or self._is_single:
             return
         took = time.monotonic() - self._leased_at
-        self._size = min(_LARGEST, self._size * 2) if took < _QUICK else max(1, self._size // 2)
+        self._size = (
+            min(_LARGEST, self._size * 2) if took < self._quick else max(1, self._size // 2)
+        )
         self._asked = 0
