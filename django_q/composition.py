@@ -191,18 +191,22 @@ class Chain:
         return self.group
 
     def result(self, wait: float = 0) -> Any:
-        """Give the results of all links once they are there; `wait` in milliseconds."""
+        """Give the results of all links once the chain has ended; `wait` in milliseconds."""
         if not self.started:
             return None
-        return lookup.result_group(self.group, wait=wait, count=self.length(), cached=self.cached)
+        self._wait(wait)
+        return lookup.result_group(self.group, cached=self.cached)
 
     def fetch(self, failures: bool = True, wait: float = 0) -> Any:
-        """Give the tasks of all links once they are there; `wait` in milliseconds."""
+        """Give the tasks of all links once the chain has ended; `wait` in milliseconds."""
         if not self.started:
             return None
-        return lookup.fetch_group(
-            self.group, failures=failures, wait=wait, count=self.length(), cached=self.cached
-        )
+        self._wait(wait)
+        return lookup.fetch_group(self.group, failures=failures, cached=self.cached)
+
+    def _wait(self, wait: float) -> None:
+        length = self.length()
+        lookup.wait_for_chain(self.group, length, wait, self.cached, goes_on=self.goes_on)
 
     def current(self) -> int | None:
         """Give the number of the link that runs or ran last; None before the start."""

@@ -1,5 +1,6 @@
 """Chains and iterations, in place: what belongs to a link, to an element, and to the whole."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,16 @@ import pytest
 from django_q.exceptions import PackageError
 from django_q.followers import first_link
 from django_q.models import Task
-from django_q.tasks import AsyncTask, Chain, Iter, async_chain, async_iter, result, result_group
+from django_q.tasks import (
+    AsyncTask,
+    Chain,
+    Iter,
+    async_chain,
+    async_iter,
+    async_task,
+    result,
+    result_group,
+)
 
 ECHO = "tests.site.tasks.echo"
 
@@ -74,6 +84,24 @@ def test_a_chain_that_grows_takes_its_old_results_out_of_the_group() -> None:
     assert chain.run() == group
     assert chain.result() is not None and len(chain.result()) == 2
     assert Task.objects.get(name="second").args == (2,)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+@pytest.mark.usefixtures("in_place")
+def test_nobody_waits_for_the_links_behind_a_failure(goes_on: bool) -> None:
+    async_task(ECHO, 1, group="g")
+    with pytest.raises(ValueError, match="on purpose"):
+        async_task("tests.site.tasks.fail", group="g")
+    chain = Chain([ECHO, "tests.site.tasks.fail", ECHO], "g", goes_on=goes_on)
+    chain.started = True
+
+    began = time.monotonic()
+    tasks = chain.fetch(wait=100 if goes_on else 60_000)
+
+    took = time.monotonic() - began
+    assert took >= 0.1 if goes_on else took < 30
+    assert [task.success for task in tasks] == [False, True]
+    assert list(chain.result(wait=1)) == [((1,), {})]
 
 
 # Iterations.
