@@ -97,13 +97,13 @@ def test_a_host_that_does_not_exist_is_told(q_cluster, make):
 def test_a_ping_ends_in_time_when_the_name_is_not_resolved(q_cluster, make, monkeypatch):
     q_cluster(disque_nodes=["slow.example"])
     broker = make()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(5))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(10))
     began = time.monotonic()
 
     with pytest.raises(BrokerUnavailable, match="disque_nodes"):
         broker.ping()
 
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 5.0
 
 
 def test_silent_nodes_are_told_in_time(silent, q_cluster, make):

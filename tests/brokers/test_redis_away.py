@@ -15,6 +15,8 @@ from django_q.exceptions import BrokerError, BrokerUnavailable
 from tests.servers import Valkey
 from tests.servers.base import free_port
 
+#: Seconds that a busy machine may add to any time.
+AIR = 3.0
 BOTH = pytest.mark.parametrize("broker_class", [Redis, RedisList])
 
 
@@ -139,19 +141,19 @@ def test_a_server_that_never_answers_is_told_in_time(q_cluster, make):
         with pytest.raises(BrokerUnavailable, match=r'See Q_CLUSTER\["redis"\]') as caught:
             broker.enqueue("a")
 
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 5.0 + AIR
     assert "cret" not in str(caught.value)
 
 
 def test_a_ping_ends_in_time_when_the_name_is_not_resolved(q_cluster, make, monkeypatch):
     q_cluster(redis="redis://slow.example:6379")
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(5))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(10))
     began = time.monotonic()
 
     with pytest.raises(BrokerUnavailable, match="slow.example:6379 did not answer"):
         make().ping()
 
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 2.0 + AIR
 
 
 def test_another_server_in_its_place_is_told(q_cluster, make):

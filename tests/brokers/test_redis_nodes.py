@@ -15,6 +15,8 @@ from tests.servers.base import free_port
 from tests.servers.valkey_groups import AGREE_LIMIT, SLOTS, cluster_of
 from tests.waiting import wait_until
 
+#: Seconds that a busy machine may add to any time.
+AIR = 3.0
 #: Nodes that have slots.
 NODES = 3
 
@@ -152,7 +154,7 @@ def test_dead_nodes_are_told_at_once(q_cluster, make):
         assert "cret" not in str(caught.value)
         assert "localhost:6379" not in str(caught.value)
 
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 2 * AIR
 
 
 def test_silent_nodes_are_told_in_time(q_cluster, make):
@@ -163,4 +165,4 @@ def test_silent_nodes_are_told_in_time(q_cluster, make):
             began = time.monotonic()
             with pytest.raises(BrokerUnavailable, match="Redis"):
                 call()
-            assert time.monotonic() - began < limit + 0.5
+            assert time.monotonic() - began < limit + AIR

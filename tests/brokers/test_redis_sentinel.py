@@ -12,6 +12,9 @@ from tests.servers.base import free_port
 from tests.servers.valkey_groups import AGREE_LIMIT, watched_pair
 from tests.waiting import wait_until
 
+#: Seconds that a busy machine may add to any time.
+AIR = 3.0
+
 
 @pytest.fixture
 def pair():
@@ -76,7 +79,7 @@ def test_dead_sentinels_are_told_at_once(make):
         began = time.monotonic()
         with pytest.raises(BrokerUnavailable) as caught:
             call()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < AIR
         told = str(caught.value)
         assert f"(the primary 'shop' of the sentinels at 127.0.0.1:{port})" in told
         assert 'See Q_CLUSTER["redis"]' in told
@@ -91,7 +94,7 @@ def test_silent_sentinels_are_told_in_time(make):
             began = time.monotonic()
             with pytest.raises(BrokerUnavailable, match="'shop'"):
                 call()
-            assert time.monotonic() - began < limit + 0.5
+            assert time.monotonic() - began < limit + AIR
 
 
 def test_a_name_that_the_sentinels_do_not_know_is_told(pair, make):
