@@ -15,6 +15,9 @@ from django_q.exceptions import BrokerError, BrokerUnavailable
 from tests.servers import Valkey
 from tests.servers.base import free_port
 
+# Where there is no such server, these tests are skipped.
+pytestmark = pytest.mark.usefixtures("valkey")
+
 #: Seconds that a busy machine may add to any time.
 AIR = 3.0
 BOTH = pytest.mark.parametrize("broker_class", [Redis, RedisList])

@@ -15,6 +15,9 @@ from tests.servers.base import free_port
 from tests.servers.valkey_groups import AGREE_LIMIT, SLOTS, cluster_of
 from tests.waiting import wait_until
 
+# Where there is no such server, these tests are skipped.
+pytestmark = pytest.mark.usefixtures("valkey")
+
 #: Seconds that a busy machine may add to any time.
 AIR = 3.0
 #: Nodes that have slots.

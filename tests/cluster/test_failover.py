@@ -18,6 +18,9 @@ from tests.servers import Valkey
 from tests.servers.valkey_groups import AGREE_LIMIT, SLOTS, cluster_of, watched_pair
 from tests.waiting import wait_until
 
+# Where there is no such server, these tests are skipped.
+pytestmark = pytest.mark.usefixtures("valkey")
+
 Start = Callable[..., Any]
 TASKS = 200
 PACE = 0.02

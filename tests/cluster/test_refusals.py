@@ -31,6 +31,7 @@ class Trouble(NamedTuple):
 
 @contextlib.contextmanager
 def _redis_login(request: pytest.FixtureRequest) -> Iterator[Trouble]:
+    assert request.getfixturevalue("valkey")  # skips the test where there is none
     server = Valkey().start()
     try:
         with redis.Redis(port=server.port) as client:
