@@ -29,7 +29,7 @@ class BrokerGround:
     """
 
     #: Seconds a lease lasts in the tests in which it lapses; not below the minimum of the server.
-    retry: ClassVar[float] = 1.0
+    retry: ClassVar[float] = 1.5
     #: Seconds packages are held back in these tests, where the broker can do that.
     delay: ClassVar[float] = 1.0
     #: Seconds within which an expected change must have shown.

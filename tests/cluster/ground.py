@@ -12,7 +12,7 @@ from django_q.brokers import Broker, get_broker
 from django_q.models import Task
 from django_q.status import Stat
 from tests.processes import ClusterProcess
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 #: Longer forms of these tests: all brokers, more tasks. `LONG=1 make test ARGS=tests/cluster`.
 LONG = os.environ.get("LONG") == "1"
@@ -44,13 +44,13 @@ def is_empty(broker: Broker) -> bool:
     return broker.queue_size() == 0 and not broker.lock_size()
 
 
-def wait_empty(limit: float = 30.0, queue: str | None = None) -> None:
+def wait_empty(limit: float = 2 * LIMIT, queue: str | None = None) -> None:
     """Wait until the queue is empty, leases included."""
     broker = get_broker(queue)
     wait_until(lambda: is_empty(broker), limit, what="an empty queue")
 
 
-def wait_task(task_id: str, limit: float = 10.0) -> Task:
+def wait_task(task_id: str, limit: float = LIMIT) -> Task:
     """Wait until the row of a task is there."""
     try:
         return wait_until(lambda: Task.objects.filter(pk=task_id).first(), limit, what="the result")
@@ -60,13 +60,13 @@ def wait_task(task_id: str, limit: float = 10.0) -> Task:
         raise AssertionError(f"{error}; {sizes}") from None
 
 
-def wait_rows(count: int, limit: float = 30.0, **wanted: Any) -> None:
+def wait_rows(count: int, limit: float = 2 * LIMIT, **wanted: Any) -> None:
     """Wait until so many results are there."""
     rows = Task.objects.filter(**wanted)
     wait_until(lambda: rows.count() >= count, limit, what=f"{count} results")
 
 
-def stat_of(cluster: ClusterProcess, limit: float = 5.0) -> Stat:
+def stat_of(cluster: ClusterProcess, limit: float = LIMIT) -> Stat:
     """Wait for a heartbeat of the cluster that tells of its workers; the newest one."""
 
     def found() -> Stat | None:

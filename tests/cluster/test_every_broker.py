@@ -150,7 +150,6 @@ def test_a_server_that_goes_away_for_a_while_loses_nothing(
 
 
 @every_broker
-@pytest.mark.timeout(120)
 def test_a_task_longer_than_retry_runs_once(
     database: str, far: Far, quick_ironmq: Far, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:
