@@ -126,8 +126,10 @@ class ButtonAdmin(QuickAdmin):
         if request.method == "POST":
             if action not in self.buttons or action not in self.get_actions(request):
                 raise PermissionDenied
-            act: Any = self.get_actions(request)[action]
-            act[0](self, request, self.get_queryset(request).filter(pk=object_id))
+            found: Any = self.get_actions(request)[action]
+            # A tuple until Django 6.1.
+            act = found.func if hasattr(found, "func") else found[0]
+            act(self, request, self.get_queryset(request).filter(pk=object_id))
         if self.get_queryset(request).filter(pk=object_id).exists():
             return HttpResponseRedirect(self._address("change", object_id))
         kept: Any = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}

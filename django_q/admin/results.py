@@ -103,9 +103,10 @@ class _ResultAdmin(FoundAdmin):
         """Tell whether the user may send tasks once more: a permission of its own."""
         return _may_resubmit(request, self.model)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Offer the action to those who may take it."""
-        actions: dict[str, Any] = super().get_actions(request)
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Offer the action to those who may take it. The second parameter is Django 6.1's."""
+        location = () if action_location is None else (action_location,)
+        actions: dict[str, Any] = super().get_actions(request, *location)
         if not self.has_resubmit_permission(request):
             actions.pop("resubmit_task", None)
         return actions
