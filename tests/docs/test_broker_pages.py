@@ -59,15 +59,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def follow(folder: Path, words: str) -> str:
-    """Run a command that stands on the page; what it printed."""
-    assert f"    $ {words}\n" in (BROKERS / "custom.rst").read_text()
-    words = words.removeprefix("DJANGO_SETTINGS_MODULE=shop.settings ")
-    assert words.startswith("python ")
+BEGIN = """
+import django
+django.setup()
+from django_q.models import Task
+from django_q.tasks import async_tasks
+"""
+
+
+def run(folder: Path, *words: str) -> str:
+    """Run Python in the folder; what it printed."""
     # Without what this run of pytest says to itself and to its workers.
     others = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
     done = subprocess.run(
-        [sys.executable, *words.split()[1:]],
+        [sys.executable, *words],
         env={**others, "DJANGO_SETTINGS_MODULE": "shop.settings"},
         cwd=folder,
         capture_output=True,
@@ -75,6 +80,14 @@ def follow(folder: Path, words: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def follow(folder: Path, words: str) -> str:
+    """Run a command that stands on the page."""
+    assert f"    $ {words}\n" in (BROKERS / "custom.rst").read_text()
+    words = words.removeprefix("DJANGO_SETTINGS_MODULE=shop.settings ")
+    assert words.startswith("python ")
+    return run(folder, *words.split()[1:])
 
 
 def test_a_broker_of_ones_own_comes_from_an_empty_folder_to_a_passing_suite(folder: Path) -> None:
@@ -85,7 +98,12 @@ def test_a_broker_of_ones_own_comes_from_an_empty_folder_to_a_passing_suite(fold
     assert 35 <= int(passed) + int(skipped) <= 45, "some forty, says the page"
 
 
-def test_a_broker_of_ones_own_can_be_looked_at(folder: Path) -> None:
+def test_a_broker_of_ones_own_is_at_work(folder: Path) -> None:
     follow(folder, "python -m django migrate")
-
     assert "shop.spool.Spool" in follow(folder, "python -m django qbroker info")
+    run(folder, "-c", f"{BEGIN}async_tasks('math.sqrt', [(n,) for n in range(50)])")
+
+    # As on the page, but for its end.
+    run(folder, "-m", "django", "qcluster", "--run-once", "--workers", "2")
+
+    assert run(folder, "-c", f"{BEGIN}print(Task.objects.filter(success=True).count())") == "50\n"
