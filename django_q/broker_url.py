@@ -15,6 +15,8 @@ from django_q.exceptions import ConfigurationError
 
 #: Port of a Disque node that names none.
 _DISQUE_PORT = 7711
+#: Characters of a scheme that an error shows: who forgot it may begin with a password.
+_SHOWN = 10
 _MEMORY = "django_q.brokers.memory.Memory"
 _SCHEMES = ("redis", "rediss", "unix", "orm", "sqs", "disque", "ironmq", "memory")
 
@@ -24,18 +26,37 @@ def broker_settings(url: str) -> dict[str, Any]:
 
     Raises ConfigurationError for an unknown scheme; the text shows no password.
     """
-    parts = urlsplit(url)
-    makers = {"orm": _orm, "sqs": _sqs, "disque": _disque, "ironmq": _ironmq}
-    if parts.scheme in ("redis", "rediss", "unix"):
+    scheme = url.partition("://")[0].lower()
+    if scheme in ("redis", "rediss", "unix"):
         return {"redis": url}
-    if parts.scheme == "memory":
-        return {"broker_class": _MEMORY}
-    if parts.scheme not in makers:
+    makers = {"orm": _orm, "sqs": _sqs, "disque": _disque, "ironmq": _ironmq, "memory": _memory}
+    if scheme not in makers:
         raise ConfigurationError(
-            f'Q_CLUSTER["broker"] begins with {parts.scheme + "://"!r}: '
+            f'Q_CLUSTER["broker"] begins with {scheme[:_SHOWN] + "://"!r}: '
             f"it must be one of {', '.join(f'{scheme}://' for scheme in _SCHEMES)}."
         )
-    return makers[parts.scheme](parts)
+    return makers[scheme](_taken_apart(url))
+
+
+def _taken_apart(url: str) -> SplitResult:
+    """Split the URL. Raises ConfigurationError for one that says something else than it seems."""
+    try:
+        parts = urlsplit(url)
+        is_whole = not parts.path.strip("/") and not parts.fragment
+        if is_whole and (parts.scheme == "disque" or parts.port != 0):
+            return parts
+    except ValueError:
+        # Not chained: its text may quote a part of the password.
+        pass
+    raise ConfigurationError(
+        f'Q_CLUSTER["broker"] is not understood: what follows {url.partition("://")[0]}:// must be '
+        "host and port, and a login before an @. Special characters in a password or token are "
+        "percent-encoded: / is %2F, # is %23, ? is %3F, + is %2B."
+    )
+
+
+def _memory(parts: SplitResult) -> dict[str, Any]:
+    return {"broker_class": _MEMORY}
 
 
 def _orm(parts: SplitResult) -> dict[str, Any]:
@@ -46,21 +67,41 @@ def _sqs(parts: SplitResult) -> dict[str, Any]:
     query = _query(parts)
     if "region" in query:
         query["aws_region"] = query.pop("region")
-    if parts.username and parts.password:
-        query["aws_access_key_id"] = unquote(parts.username)
-        query["aws_secret_access_key"] = unquote(parts.password)
+    login, _, host = parts.netloc.rpartition("@")
+    if host:
+        raise ConfigurationError(
+            'Q_CLUSTER["broker"] names a host for Amazon SQS, which has none: write '
+            '"sqs://?region=eu-west-1", or "sqs://?endpoint_url=http://..." for another server.'
+        )
+    if login and not (parts.username and parts.password):
+        raise ConfigurationError(
+            'Q_CLUSTER["broker"] has half of the keys for Amazon SQS: write "sqs://ID:SECRET@?...".'
+        )
+    if login:
+        query["aws_access_key_id"] = unquote(parts.username or "")
+        query["aws_secret_access_key"] = unquote(parts.password or "")
     return {"sqs": query}
 
 
 def _disque(parts: SplitResult) -> dict[str, Any]:
     login, _, hosts = parts.netloc.rpartition("@")
-    nodes = [host if ":" in host else f"{host}:{_DISQUE_PORT}" for host in hosts.split(",") if host]
+    nodes = [_disque_node(host) for host in hosts.split(",") if host]
     if not nodes:
         raise ConfigurationError(
             'Q_CLUSTER["broker"] names no Disque node: write "disque://host:7711,other:7711".'
         )
-    auth = unquote(login.partition(":")[2])
+    if login and not login.startswith(":") or parts.query:
+        raise ConfigurationError(
+            'Q_CLUSTER["broker"] for Disque is "disque://:PASSWORD@host:7711,other:7711", and no '
+            'more: a user is not known there, and "disque_ttl" and others are settings beside it.'
+        )
+    auth = unquote(login[1:])
     return {"disque_nodes": nodes} | ({"disque_auth": auth} if auth else {})
+
+
+def _disque_node(host: str) -> str:
+    has_port = ":" in host and not host.endswith("]")
+    return host if has_port else f"{host}:{_DISQUE_PORT}"
 
 
 def _ironmq(parts: SplitResult) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django_q import humanhash
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
 from django_q.dispatch import check_priorities
-from django_q.enqueue import async_tasks, run_in_place, send
+from django_q.enqueue import run_in_place, send, send_each
 from django_q.followers import first_link, link_parts
 from django_q.iterations import collector
 from django_q.limit_options import check_limits
@@ -39,13 +39,14 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
     name, iter_id = humanhash.uuid()
     if Conf.LEGACY == "write" and not is_sync and (elements := list(args_iter)):
         parts = _parts_of_django_q(iter_id, elements, whole, broker or shared_broker(queue))
-        async_tasks(func, elements, broker=broker, **kwargs, **options, **parts)
+        send_each(func, elements, kwargs, options | parts | {"broker": broker})
         return iter_id
     check_limits(options | {"gather": iter_id})
     package = collector(iter_id, func, {"task_name": name} | options | whole)
     check_priorities(broker or shared_broker(queue), package)
     gatherings.begin(iter_id, queue, seal_package(package, queue), package)
-    ids = async_tasks(func, args_iter, gather=iter_id, broker=broker, **kwargs, **options)
+    of_parts = options | {"gather": iter_id, "broker": broker}
+    ids = send_each(func, args_iter, kwargs, of_parts)
     gatherings.close(iter_id, len(ids))
     if is_sync:
         gatherings.mark_sent([iter_id])
@@ -86,9 +87,10 @@ def async_chain(  # noqa: PLR0913, the signature is Django Q's
 ) -> str:
     """Run tasks one after another, in the cluster; gives their group.
 
-    An element is `(func, (args), {kwargs})`, a shorter tuple, or a function alone. A failure ends
-    the chain, which is logged, unless `goes_on`. With `pass_result` the value of each link comes
-    first among the arguments of the next; of one that failed, its error as a `FailedResult`.
+    An element is `(func, (args), {kwargs})`, a shorter tuple, or a function alone; keywords that
+    are options are those of this link. A failure ends the chain, which is logged, unless `goes_on`.
+    With `pass_result` the value of each link comes first among the arguments of the next; of one
+    that failed, its error as a `FailedResult`. Of an empty chain nothing is sent.
     """
     links = [travelling(link) for link in chain]
     group = group or humanhash.uuid()[1]
@@ -132,7 +134,7 @@ class Iter:
 
     def append(self, *args: Any) -> int:
         """Add an element, of one or several arguments; gives how many there are."""
-        self.args.append(args[0] if len(args) == 1 else args)
+        self.args.append(args)
         self.started = False
         return self.length()
 
@@ -180,10 +182,10 @@ class Chain:
         self.started = False
 
     def append(self, func: Any, *args: Any, **kwargs: Any) -> int:
-        """Add a link; gives how many there are. Results of an earlier run are deleted."""
+        """Add a link; gives how many there are. Results of an earlier run leave the group."""
         self.chain.append((func, args, kwargs))
         if self.started:
-            lookup.delete_group(self.group, tasks=True, cached=self.cached)
+            lookup.delete_group(self.group, cached=self.cached)
             self.started = False
         return self.length()
 
@@ -202,18 +204,22 @@ class Chain:
         return self.group
 
     def result(self, wait: float = 0) -> Any:
-        """Give the results of all links once they are there; `wait` in milliseconds."""
+        """Give the results of all links once the chain has ended; `wait` in milliseconds."""
         if not self.started:
             return None
-        return lookup.result_group(self.group, wait=wait, count=self.length(), cached=self.cached)
+        self._wait(wait)
+        return lookup.result_group(self.group, cached=self.cached)
 
     def fetch(self, failures: bool = True, wait: float = 0) -> Any:
-        """Give the tasks of all links once they are there; `wait` in milliseconds."""
+        """Give the tasks of all links once the chain has ended; `wait` in milliseconds."""
         if not self.started:
             return None
-        return lookup.fetch_group(
-            self.group, failures=failures, wait=wait, count=self.length(), cached=self.cached
-        )
+        self._wait(wait)
+        return lookup.fetch_group(self.group, failures=failures, cached=self.cached)
+
+    def _wait(self, wait: float) -> None:
+        length = self.length()
+        lookup.wait_for_chain(self.group, length, wait, self.cached, goes_on=self.goes_on)
 
     def current(self) -> int | None:
         """Give the number of the link that runs or ran last; None before the start."""

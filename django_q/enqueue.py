@@ -57,7 +57,14 @@ def async_tasks(func: Any, args_iter: Iterable[Any], **options: Any) -> list[str
     iterable may be longer than memory: it is read some hundred at a time.
     """
     kwargs = options
-    options = settle_order(take_options(kwargs, func))
+    return send_each(func, args_iter, kwargs, take_options(kwargs, func))
+
+
+def send_each(
+    func: Any, args_iter: Iterable[Any], kwargs: dict[str, Any], options: dict[str, Any]
+) -> list[str]:
+    """As `async_tasks`, with the options told apart from the function's keywords already."""
+    options = settle_order(dict(options))
     broker, gathering = options.pop("broker", None), options.pop("gather", None)
     ids: list[str] = []
     for chunk in _chunks(args_iter):

@@ -13,7 +13,7 @@ from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.exceptions import FailedResult, PackageError
 from django_q.executor import send_signal
-from django_q.options import CALLBACKS, FOLLOWED, options_in_company
+from django_q.options import CALLBACKS, FOLLOWED, options_in_company, take_options
 from django_q.order_options import time_left
 from django_q.package import (
     FailureCause,
@@ -27,7 +27,7 @@ from django_q.package import (
 )
 
 #: Options of a link that the next one has too.
-_INHERITED = ("group", "cached", "cluster", "sync", "save", "chain_goes_on", "pass_result")
+_INHERITED = ("group", "cached", "cluster", "sync", "chain_goes_on", "pass_result")
 #: Options of a task that what is called after it has too.
 _OF_CALLBACKS = ("cluster", "sync")
 #: Keys of packages whose followers are called with the result.
@@ -142,13 +142,15 @@ def element_package(
 ) -> TaskPackage:
     """Make the package of one task among several.
 
-    An element is a function, or a tuple of function, arguments and keywords; its own `q_options`,
-    and what its decorator says, win over `options`, `fixed` over all. `given` come first among its
-    arguments. With a `task_id` it follows from another task.
+    An element is a function, or a tuple of function, arguments and keywords. Keywords that are
+    options are its own; `options` win over them, then what its decorator says, its `q_options`,
+    and `fixed` over all. `given` come first among its arguments. With a `task_id` it follows from
+    another task.
     """
     func, args, kwargs = link_parts(element)
-    own = options_in_company(func) | (kwargs.pop("q_options", None) or {})
-    package = build_package(func, (*given, *args), kwargs, options | own | fixed)
+    own = take_options(kwargs, inherited=options | options_in_company(func))
+    own.pop("broker", None)  # it goes where the others go
+    package = build_package(func, (*given, *args), kwargs, own | fixed)
     check_member(package)
     if task_id is not None:
         package.pop("on_commit", None)  # it is sent after all that has led to it

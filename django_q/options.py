@@ -47,26 +47,22 @@ _LONGEST_LABEL = 100
 LONGEST_TIME = 1e9
 
 
-def take_options(kwargs: dict[str, Any], func: Any = None) -> dict[str, Any]:
-    """Move the task's options out of the keywords; those in `q_options` win.
+def take_options(
+    kwargs: dict[str, Any], func: Any = None, inherited: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Move the task's options out of the keywords.
 
-    Where both are silent, what the decorator `task` says of the function counts.
+    Those in `q_options` win, and leave a keyword of the same name to the function. What is
+    `inherited` stands between the two. Where all are silent, what the decorator `task` says of the
+    function counts.
     """
-    inner = kwargs.pop("q_options", None) or {}
-    if not isinstance(inner, Mapping):
-        raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
-    inner = dict(inner)
-    if "broker_name" in inner:  # Django Q's older word
-        inner.setdefault("cluster", inner.pop("broker_name"))
+    inner = _inner_options(kwargs.pop("q_options", None))
     if kwargs.get("task_name") is not None:  # the one keyword that wins over q_options
         inner.pop("task_name", None)
-    for key in sorted(set(inner) - set(OPTIONS), key=str):
-        # Django Q passed over them; a project that upgrades must not stop at one.
-        text = "q_options has the unknown option %r, which does nothing. The options are: %s"
-        logger.warning(text, key, ", ".join(OPTIONS))
-        del inner[key]
-    options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs}
-    options |= inner
+    elif "task_name" in kwargs:
+        del kwargs["task_name"]
+    options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs and key not in inner}
+    options |= dict(inherited or {}) | inner
     defaults = getattr(func, "task_options", None)
     if defaults:
         # Two ways to say one thing: the call's word counts.
@@ -137,3 +133,18 @@ def _check_number(key: str, value: Any) -> None:
         return
     others = {"cached": "True or False", "timeout": "-1 or None for no limit"}[key]
     raise PackageError(f"{key} is {value!r:.100}: give a number of seconds, or {others}.")
+
+
+def _inner_options(given: Any) -> dict[str, Any]:
+    inner = given or {}
+    if not isinstance(inner, Mapping):
+        raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
+    inner = dict(inner)
+    if "broker_name" in inner:  # Django Q's older word
+        inner.setdefault("cluster", inner.pop("broker_name"))
+    for key in sorted(set(inner) - set(OPTIONS), key=str):
+        # Django Q passed over them; a project that upgrades must not stop at one.
+        text = "q_options has the unknown option %r, which does nothing. The options are: %s"
+        logger.warning(text, key, ", ".join(OPTIONS))
+        del inner[key]
+    return inner

@@ -201,7 +201,8 @@ def _pop_options(kwargs: dict[str, Any], func: Any) -> dict[str, Any]:
     inner = kwargs.pop("q_options", None) or {}
     if not isinstance(inner, Mapping):
         raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
-    named = {key: kwargs.pop(key) for key in OPTIONS if kwargs.get(key) is not None}
+    taken = [key for key in OPTIONS if key not in inner or key == "task_name"]
+    named = {key: kwargs.pop(key) for key in taken if kwargs.get(key) is not None}
     first = {key: named[key] for key in ("task_name",) if key in named}
     return {**getattr(func, "task_options", {}), **named, **inner, **first}
 

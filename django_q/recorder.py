@@ -182,7 +182,8 @@ def announce(outcome: Outcome, record: Record, soft_limit: SoftLimit) -> None:
             values = {"created": True, "raw": False, "update_fields": None}
             using = router.db_for_write(Task)
             send_signal(post_save, Task, instance=as_task(outcome), using=using, **values)
-    if hook is not None:
+    # Not for each run of a task that comes back.
+    if hook is not None and (record.acknowledge or record.receipt is None):
         with guarded(soft_limit, package, "The hook"):
             find_function(hook)(as_task(outcome))
     if signals.post_execute.receivers:

@@ -18,6 +18,7 @@ from django.utils.functional import Promise
 
 from django_q.broker_url import broker_settings
 from django_q.exceptions import ConfigurationError
+from django_q.masks import shown
 
 #: Longest name of a queue: the width of its columns.
 _LONGEST_NAME = 100
@@ -71,7 +72,7 @@ class Settings:
     orm: str | None = _setting(None, "Database alias to use as broker.")
     mongo: dict[str, Any] | None = _setting(None, "MongoDB: not offered any more; see Upgrading.")
     mongo_db: str | None = _setting(None, "MongoDB: not offered any more; see Upgrading.")
-    redis: dict[str, Any] | str = _setting(dict, "Redis: a URL, or keywords of redis-py.")
+    redis: dict[str, Any] | str = _setting(dict, "Redis: URL or keywords; also Sentinel, Cluster.")
     django_redis: str | None = _setting(None, "Cache alias whose django-redis connection is used.")
     receipts: bool = _setting(True, "Redis: lend packages (False: plain list, lost on a crash).")
     retry: float = _setting(60, "Time until work of a dead machine comes back.", "s", 0.1)
@@ -136,6 +137,8 @@ class Settings:
     # Results
     save_limit: int = _setting(250, "Successes kept; 0: all, -1: none.", "rows", -1)
     save_limit_per: str | None = _setting(None, "Keep `save_limit` per `group`, `name` or `func`.")
+    keep_successes: float | None = _setting(None, "Age at which successes go; None: any.", "s", 1)
+    keep_failures: float | None = _setting(None, "Age at which failures go; None: any.", "s", 1)
     cached: bool | int = _setting(False, "Results to the cache: True, or seconds to keep them.")
     cache: str | None = _setting("default", "Cache alias for results and heartbeats.")
     error_reporter: dict[str, Any] = _setting(dict, "Error reporters: name to arguments.")
@@ -170,7 +173,7 @@ def effective_settings() -> dict[str, Any]:
     raw = getattr(django_settings, "Q_CLUSTER", None)
     raw = {} if raw is None else raw
     if not isinstance(raw, Mapping):
-        raise ConfigurationError(f"Q_CLUSTER is {raw!r}: it must be a dict.")
+        raise ConfigurationError(f"Q_CLUSTER is {shown(raw)}: it must be a dict.")
     name = os.environ.get("Q_CLUSTER_NAME")
     merged = {key: value for key, value in raw.items() if key != "ALT_CLUSTERS"}
     if name:
@@ -188,7 +191,7 @@ def _alternative(clusters: Any, name: str) -> dict[str, Any]:
     chosen = (clusters.get(name) if isinstance(clusters, Mapping) else clusters) or {}
     if not isinstance(chosen, Mapping):
         raise ConfigurationError(
-            f'Q_CLUSTER["ALT_CLUSTERS"] is {clusters!r:.200}: it must be a dict of dicts, '
+            f'Q_CLUSTER["ALT_CLUSTERS"] is {shown(clusters):.200}: it must be a dict of dicts, '
             "from the name of a cluster to its settings."
         )
     return dict(chosen)
@@ -204,7 +207,7 @@ def wrong_values(raw: Mapping[str, Any]) -> list[str]:
         if field.name == "retry" and raw["retry"] == 0 and raw.get("disque_nodes") is not None:
             continue  # Disque's way to say: at most once
         value, low, high = raw[field.name], field.metadata["low"], field.metadata["high"]
-        where = f'Q_CLUSTER["{field.name}"] is {value!r}'
+        where = f'Q_CLUSTER["{field.name}"] is {shown(value, field.name)}'
         unit = f" {field.metadata['unit']}" if field.metadata["unit"] else ""
         choices = Settings.CHOICES.get(field.name)
         if not _fits(value, hints[field.name]):

@@ -29,6 +29,7 @@ _PLACES = {
     "django_q.cluster": {
         "Cluster": "django_q.cluster.cluster:Cluster",
         "Sentinel": "django_q.cluster.cluster:Sentinel",
+        "scheduler": "django_q.scheduler:scheduler",
         "set_cpu_affinity": "django_q.cluster.affinity:set_cpu_affinity",
     },
     # Test suites of brokers import this package before Django is set up.

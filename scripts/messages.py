@@ -19,6 +19,19 @@ LANGUAGES = ("de", "es", "fr", "ru", "tr", "zh_Hans")
 KEYWORDS = {"_": None, "gettext": None, "gettext_lazy": None, "ngettext": (1, 2)}
 
 
+def _lasting_heads(catalogue: Catalog) -> list[tuple[str, str]]:
+    """Give the heads of a catalogue without the version of Babel, which would change it each time.
+
+    The last one ends its line, as that did.
+    """
+    heads = [head for head in Catalog.mime_headers.fget(catalogue) if head[0] != "Generated-By"]
+    return [*heads[:-1], (heads[-1][0], f"{heads[-1][1]}\n")]
+
+
+class _Catalogue(Catalog):
+    mime_headers = property(_lasting_heads, Catalog.mime_headers.fset)
+
+
 def main() -> int:
     """Write all catalogues; the exit code is 1 if a translation is missing."""
     is_missing = False
@@ -58,7 +71,7 @@ def merged(language: str) -> Catalog:
     """Give the catalogue of the source's texts, with the translations that are there."""
     old = read(language)
     name = Locale.parse(language).english_name
-    new = Catalog(
+    new = _Catalogue(
         locale=language,
         project="django-q3",
         version="3",
@@ -70,6 +83,8 @@ def merged(language: str) -> Catalog:
         language_team=name,
         fuzzy=False,
     )
+    # Babel's own differ from version to version.
+    new.mime_headers = [("Plural-Forms", old.plural_forms)]
     for text, file in sorted(texts(), key=lambda found: (found[1], str(found[0]))):
         known = old.get(text[0] if isinstance(text, tuple) else text)
         new.add(text, known.string if known else None, locations=[(file, 0)])
@@ -78,13 +93,19 @@ def merged(language: str) -> Catalog:
 
 def missing(catalogue: Catalog) -> list[str]:
     """Give the texts that have no translation, or not all of their plurals."""
-    return [str(message.id) for message in catalogue if message.id and not is_done(message)]
+    return [
+        str(message.id)
+        for message in catalogue
+        if message.id and not is_done(message, catalogue.num_plurals)
+    ]
 
 
-def is_done(message: object) -> bool:
+def is_done(message: object, plurals: int) -> bool:
     """Tell whether a text is translated in all its forms."""
     string = getattr(message, "string", None)
-    return all(string) if isinstance(string, (tuple, list)) else bool(string)
+    if isinstance(string, (tuple, list)):
+        return len(string) == plurals and all(string)
+    return bool(string)
 
 
 def write(catalogue: Catalog, path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -17,15 +18,29 @@ from django.test import override_settings
 from tests.processes import ClusterProcess
 from tests.servers import MariaDB, Ministack, MissingServer, Moto, Postgres, Server, Valkey
 from tests.site import databases
+from tests.turns import Turns, workers
 
 _CLUSTERS = pytest.StashKey[list[ClusterProcess]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set Django up, with a directory for this session's files."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what is to run behind it; and what we start would be deaf to Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Inherited: the directory of the process that distributes the tests.
+        config.pluginmanager.register(Turns(Path(os.environ["TEST_DIR"])))
     os.environ["TEST_DIR"] = tempfile.mkdtemp(prefix="django-q-tests-")
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.site.settings"
     django.setup()
+    config.pluginmanager.import_plugin("tests.brokers.table")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means."""
+    return workers()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -129,6 +144,27 @@ def database(
         _migrated.add(alias)
     databases.empty(alias)
     return alias
+
+
+# Nothing is left behind.
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    """Fail the test that leaves something for the next ones to stumble over."""
+    before = _surroundings()
+    yield
+    after = _surroundings()
+    left = {name: value for name, value in after.items() if before.get(name) != value}
+    assert after == before, f"left behind: {left}, gone: {before.keys() - after.keys()}"
+
+
+def _surroundings() -> dict[str, str]:
+    # Servers of the session may start at any time; pytest says in the environment which test runs.
+    ours = {"PYTEST_CURRENT_TEST", *map(databases.variable, databases.ALIASES)}
+    found = {name: value for name, value in os.environ.items() if name not in ours}
+    databases_there = sorted({*connections.settings} - {*databases.ALIASES})
+    return {**found, "connections.settings": str(databases_there), "getcwd": os.getcwd()}
 
 
 # Settings.

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from .waiting import wait_until
+from .waiting import LIMIT, wait_until
 
 ROOT = Path(__file__).parents[1]
 #: What a cluster logs when all its children are up.
@@ -66,13 +66,13 @@ class ClusterProcess:
         """What the whole tree has printed so far."""
         return self._path.read_text(errors="replace")
 
-    def wait_ready(self, limit: float = 60.0) -> "ClusterProcess":
+    def wait_ready(self, limit: float = 2 * LIMIT) -> "ClusterProcess":
         """Wait until the cluster says that it works; fails with its log when it ends before."""
         wait_until(lambda: READY.search(self.log()) or not self.is_running, limit, what="cluster")
         assert self.is_running, f"qcluster ended with {self.popen.returncode}:\n{self.log()}"
         return self
 
-    def wait_log(self, pattern: str, limit: float = 10.0) -> str:
+    def wait_log(self, pattern: str, limit: float = LIMIT) -> str:
         """Wait until a line of the log matches, and give that line."""
 
         def line() -> str | None:

@@ -23,7 +23,7 @@ FLOORS = (
     ("signposts",),
     ("exceptions", "signals", "humanhash", "recurrence"),
     ("cluster.journal", "cluster.copies", "json_format"),
-    ("broker_url", "cluster.scoreboard", "soft_limit"),
+    ("broker_url", "masks", "cluster.scoreboard", "soft_limit"),
     ("settings",),
     ("conf",),
     ("functions",),

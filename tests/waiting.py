@@ -8,10 +8,13 @@ Seen = TypeVar("Seen")
 
 #: Seconds between two looks.
 PAUSE = 0.02
+#: Seconds that what takes one on an idle machine may take on a busy one. Nobody waits so long in
+#: vain, but for a failure.
+LIMIT = 30.0
 
 
 def wait_until(
-    condition: Callable[[], Seen], limit: float = 10.0, *, pause: float = PAUSE, what: str = ""
+    condition: Callable[[], Seen], limit: float = LIMIT, *, pause: float = PAUSE, what: str = ""
 ) -> Seen:
     """Look until `condition()` is true and give what it gave; after `limit` seconds the test fails.
 

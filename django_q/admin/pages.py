@@ -24,7 +24,9 @@ from django_q.admin.showing import text_block
 
 __all__ = [
     "COUNTED_ROWS",
+    "EMPTY",
     "BoundedPaginator",
+    "ButtonAdmin",
     "FoundAdmin",
     "ModelAdmin",
     "QuickAdmin",
@@ -33,6 +35,9 @@ __all__ = [
     "moment_text",
     "text_block",
 ]
+
+#: What Django shows of an empty column, but not where a method of a page gives None.
+EMPTY = "-"
 
 # The stubs take a parameter that the class does not.
 if TYPE_CHECKING:
@@ -84,19 +89,63 @@ class QuickAdmin(ModelAdmin):
         return _QuickList
 
 
-class FoundAdmin(QuickAdmin):
-    """Pages of rows that nobody makes by hand."""
+class ButtonAdmin(QuickAdmin):
+    """Pages where actions of the list are buttons on the page of one row, too."""
 
     change_form_template = "django_q/admin/change_form.html"
 
     #: Actions that the page of one row has as buttons, with their labels.
     buttons: ClassVar[dict[str, Any]] = {}
 
+    def get_buttons(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Give the buttons that make sense for a row."""
+        return self.buttons
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address that the buttons send to."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_act"
+        view = self.admin_site.admin_view(self.act_view)
+        urls: list[URLPattern] = super().get_urls()
+        return [path("<path:object_id>/act/<str:action>/", view, name=name), *urls]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Add the buttons of the actions that the user may take."""
+        allowed = self.get_actions(request)
+        row: Any = context.get("original")
+        context["django_q_buttons"] = [
+            {"label": label, "url": self._address("act", row.pk, name)}
+            for name, label in (self.get_buttons(request, row) if row else {}).items()
+            if name in allowed
+        ]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def act_view(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
+        """Take an action for one row, then show it, or the list if it is gone."""
+        if request.method == "POST":
+            if action not in self.buttons or action not in self.get_actions(request):
+                raise PermissionDenied
+            found: Any = self.get_actions(request)[action]
+            # A tuple until Django 6.1.
+            act = found.func if hasattr(found, "func") else found[0]
+            act(self, request, self.get_queryset(request).filter(pk=object_id))
+        if self.get_queryset(request).filter(pk=object_id).exists():
+            return HttpResponseRedirect(self._address("change", object_id))
+        kept: Any = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
+        return HttpResponseRedirect(add_preserved_filters(kept, self._address("changelist")))
+
+    def _address(self, kind: str, *arguments: Any) -> str:
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{kind}"
+        return reverse(name, args=arguments, current_app=self.admin_site.name)
+
+
+class FoundAdmin(ButtonAdmin):
+    """Pages of rows that nobody makes by hand."""
+
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Let nobody add a row."""
         return False
-
-    # -- titles -----------------------------------------------------------------------------
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -115,44 +164,6 @@ class FoundAdmin(QuickAdmin):
         """Show a row, under what it is."""
         context = {"title": capfirst(self.opts.verbose_name), **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
-
-    # -- buttons ----------------------------------------------------------------------------
-
-    def get_urls(self) -> list[URLPattern]:
-        """Add the address that the buttons send to."""
-        name = f"{self.opts.app_label}_{self.opts.model_name}_act"
-        view = self.admin_site.admin_view(self.act_view)
-        urls: list[URLPattern] = super().get_urls()
-        return [path("<path:object_id>/act/<str:action>/", view, name=name), *urls]
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        """Add the buttons of the actions that the user may take."""
-        allowed = self.get_actions(request)
-        row = context.get("original")
-        context["django_q_buttons"] = [
-            {"label": label, "url": self._address("act", row.pk, name)}
-            for name, label in self.buttons.items()
-            if row is not None and name in allowed
-        ]
-        return super().render_change_form(request, context, *args, **kwargs)
-
-    def act_view(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
-        """Take an action for one row, then show it, or the list if it is gone."""
-        if request.method == "POST":
-            if action not in self.buttons or action not in self.get_actions(request):
-                raise PermissionDenied
-            act: Any = self.get_actions(request)[action]
-            act[0](self, request, self.get_queryset(request).filter(pk=object_id))
-        if self.get_queryset(request).filter(pk=object_id).exists():
-            return HttpResponseRedirect(self._address("change", object_id))
-        kept: Any = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
-        return HttpResponseRedirect(add_preserved_filters(kept, self._address("changelist")))
-
-    def _address(self, kind: str, *arguments: Any) -> str:
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{kind}"
-        return reverse(name, args=arguments, current_app=self.admin_site.name)
 
 
 class ReadAdmin(FoundAdmin):
@@ -184,10 +195,10 @@ def load_heads(rows: Iterable[Any], column: str) -> None:
         by_key[key].head = head
 
 
-def moment_text(moment: datetime | None, *, is_exact: bool = False) -> str | None:
+def moment_text(moment: datetime | None, *, is_exact: bool = False) -> str:
     """Give a moment to the second, or to the millisecond, in the reader's time zone and format."""
     if moment is None:
-        return None
+        return EMPTY
     local = localtime(moment) if is_aware(moment) else moment
     day = formats.date_format(local, "SHORT_DATE_FORMAT")
     return f"{day} {local:%H:%M:%S}" + (f".{local.microsecond // 1000:03}" if is_exact else "")

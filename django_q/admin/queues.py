@@ -102,7 +102,7 @@ class QueueAdmin(FoundAdmin):
         return gettext("Delayed") if obj.token is None else gettext("Leased")
 
     @admin.display(description=_("Lock until"), ordering="lock")
-    def shown_lock(self, obj: OrmQ) -> str | None:
+    def shown_lock(self, obj: OrmQ) -> str:
         """Give the time from which on the package may be leased, to the second."""
         return moment_text(obj.lock)
 

@@ -66,7 +66,7 @@ class RejectedAdmin(FoundAdmin):
         return show(obj.reason, 200)
 
     @admin.display(description=_("Rejected"), ordering="rejected")
-    def shown_rejected(self, obj: Any) -> str | None:
+    def shown_rejected(self, obj: Any) -> str:
         """Give when it was rejected, to the second."""
         return moment_text(obj.rejected)
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django_q.admin import sending
 from django_q.admin.history import has_history, history_block
 from django_q.admin.looking import LONGEST, LONGEST_ALONE, look_into_column
-from django_q.admin.pages import COUNTED_ROWS, FoundAdmin, moment_text, text_block
+from django_q.admin.pages import COUNTED_ROWS, EMPTY, FoundAdmin, moment_text, text_block
 from django_q.admin.showing import error_block, headline, path_text, show
 from django_q.models import Task
 from django_q.monitor.text import duration_text
@@ -104,9 +104,10 @@ class _ResultAdmin(FoundAdmin):
         """Tell whether the user may send tasks once more: a permission of its own."""
         return _may_resubmit(request, self.model)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Offer the action to those who may take it."""
-        actions: dict[str, Any] = super().get_actions(request)
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Offer the action to those who may take it. The second parameter is Django 6.1's."""
+        location = () if action_location is None else (action_location,)
+        actions: dict[str, Any] = super().get_actions(request, *location)
         if not self.has_resubmit_permission(request):
             actions.pop("resubmit_task", None)
         return actions
@@ -151,37 +152,37 @@ class _ResultAdmin(FoundAdmin):
         return path_text(obj.func)
 
     @admin.display(description=_("Started at"), ordering="started")
-    def shown_started(self, obj: Task) -> str | None:
+    def shown_started(self, obj: Task) -> str:
         """Give the start to the second."""
         return moment_text(obj.started)
 
     @admin.display(description=_("Stopped at"), ordering="stopped")
-    def shown_stopped(self, obj: Task) -> str | None:
+    def shown_stopped(self, obj: Task) -> str:
         """Give the end to the second."""
         return moment_text(obj.stopped)
 
     @admin.display(description=_("Enqueued at"))
-    def exact_enqueued(self, obj: Task) -> str | None:
+    def exact_enqueued(self, obj: Task) -> str:
         """Give when the task was sent, to the millisecond."""
         return moment_text(obj.enqueued, is_exact=True)
 
     @admin.display(description=_("Started at"))
-    def exact_started(self, obj: Task) -> str | None:
+    def exact_started(self, obj: Task) -> str:
         """Give the start, to the millisecond."""
         return moment_text(obj.started, is_exact=True)
 
     @admin.display(description=_("Stopped at"))
-    def exact_stopped(self, obj: Task) -> str | None:
+    def exact_stopped(self, obj: Task) -> str:
         """Give the end, to the millisecond."""
         return moment_text(obj.stopped, is_exact=True)
 
     @admin.display(description=_("Waited"), ordering=_difference("started", "enqueued"))
-    def waited(self, obj: Task) -> str | None:
-        """Give the time between enqueueing and start; None where it was not written down."""
+    def waited(self, obj: Task) -> str:
+        """Give the time between enqueueing and start, where it was written down."""
         return _duration(obj.started, obj.enqueued)
 
     @admin.display(description=_("Ran for"), ordering=_difference("stopped", "started"))
-    def time_taken(self, obj: Task) -> str | None:
+    def time_taken(self, obj: Task) -> str:
         """Give the time of the run; rows of Django Q 1 and 2 have the waiting in it."""
         taken = _duration(obj.stopped, obj.started)
         return taken if obj.enqueued else f"≤ {taken}"
@@ -225,7 +226,7 @@ class FailAdmin(_ResultAdmin):
 
     head_column = "result"
     list_display = (
-        *("name", "short_result", "shown_func", "shown_stopped", "waited", "time_taken"),
+        *("name", "short_result", "shown_stopped", "shown_func", "waited", "time_taken"),
         *("group", "cluster"),
     )
 
@@ -252,9 +253,9 @@ def _is_id(text: str) -> bool:
     return len(text) == 32 and not set(text.lower()) - set("0123456789abcdef")
 
 
-def _duration(end: datetime | None, start: datetime | None) -> str | None:
+def _duration(end: datetime | None, start: datetime | None) -> str:
     if end is None or start is None:
-        return None
+        return EMPTY
     return duration_text(max(end - start, timedelta()).total_seconds())
 
 

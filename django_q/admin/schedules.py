@@ -2,18 +2,20 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from django_q.admin.pages import QuickAdmin
+from django_q.admin.pages import EMPTY, ButtonAdmin, moment_text
+from django_q.admin.showing import path_text, show
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError, DjangoQError
 from django_q.models import Schedule, Task
@@ -36,6 +38,10 @@ class ScheduleForm(_ModelForm):
     class Meta:
         model = Schedule
         fields = "__all__"
+        # Most have few; the browser lets one pull them longer.
+        widgets: ClassVar[Any] = {
+            name: AdminTextareaWidget(attrs={"rows": 3}) for name in ("args", "kwargs")
+        }
 
     def clean_name(self) -> Any:
         """Refuse a name that is taken; one that was shared before may stay."""
@@ -85,15 +91,20 @@ def resume_schedules(model_admin: Any, request: HttpRequest, queryset: QuerySet[
     model_admin.message_user(request, text, fail_silently=True)
 
 
-class ScheduleAdmin(QuickAdmin):
+class ScheduleAdmin(ButtonAdmin):
     """Pages of the schedules, with how the last task of each went."""
 
     form = ScheduleForm
     range_field = "id"
     actions = [run_schedules, pause_schedules, resume_schedules]
+    buttons: ClassVar[dict[str, Any]] = {
+        "run_schedules": _("Run now"),
+        "pause_schedules": _("Pause"),
+        "resume_schedules": _("Resume"),
+    }
     list_display = (
-        *("id", "name", "func", "schedule_type", "repeats", "cluster", "next_run"),
-        *("get_last_run", "get_success"),
+        *("id", "name", "state", "shown_next_run", "get_last_run", "get_success"),
+        *("schedule_type", "shown_func", "repeats", "cluster"),
     )
     list_display_links = ("id", "name")
     list_filter = ("enabled", "next_run", "schedule_type", "cluster")
@@ -125,22 +136,45 @@ class ScheduleAdmin(QuickAdmin):
         return annotated
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Add how things stand, with the queues looked up once for all rows."""
+        """Show how things stand, with the queues looked up once for all rows."""
+        names = super().get_list_display(request)
+        if "state" not in names:
+            return names
         now, served = timezone.now(), _served_queues()
 
         @admin.display(description=_("State"))
         def state(obj: Schedule) -> Any:
             return _state(obj, now, served)
 
-        return (*super().get_list_display(request), state)
+        return tuple(state if name == "state" else name for name in names)
 
-    @admin.display(description=_("success"), boolean=True)
+    def get_buttons(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Offer to pause what runs, and to resume what is paused."""
+        other = "resume_schedules" if row.enabled else "pause_schedules"
+        return {name: label for name, label in self.buttons.items() if name != other}
+
+    @admin.display(description=_("State"))
+    def state(self, obj: Schedule) -> Any:
+        """Tell how things stand."""
+        return _state(obj, timezone.now(), _served_queues())
+
+    @admin.display(description=_("Function"), ordering="func")
+    def shown_func(self, obj: Schedule) -> Any:
+        """Give the function, with places to break the line."""
+        return path_text(obj.func)
+
+    @admin.display(description=_("Next Run"), ordering="next_run")
+    def shown_next_run(self, obj: Schedule) -> str:
+        """Give the next due time, to the second."""
+        return moment_text(as_stored(obj.next_run))
+
+    @admin.display(description=_("Success"), boolean=True)
     def get_success(self, obj: Any) -> bool | None:
         """Tell whether the last task succeeded."""
         success: bool | None = obj.task_success
         return success
 
-    @admin.display(description=_("last_run"))
+    @admin.display(description=_("Last run"))
     def get_last_run(self, obj: Any) -> str | None:
         """Give a link to the last task."""
         if obj.task_id is None:
@@ -151,7 +185,7 @@ class ScheduleAdmin(QuickAdmin):
     def cron_in_words(self, obj: Schedule) -> str:
         """Say in English when the cron expression is due."""
         is_cron = obj.schedule_type == Schedule.CRON and obj.cron
-        return explain_cron(obj.cron or "") if is_cron else ""
+        return (explain_cron(obj.cron or "") if is_cron else "") or EMPTY
 
     @admin.display(description=_("Next runs"))
     def next_runs(self, obj: Schedule) -> Any:
@@ -160,16 +194,15 @@ class ScheduleAdmin(QuickAdmin):
             moments = obj.upcoming() if obj.pk and obj.enabled else []
         except (ValueError, ArithmeticError) as error:
             return str(error)
-        local = (timezone.localtime(moment) if moment.tzinfo else moment for moment in moments)
-        shown = ((formats.localize(moment),) for moment in local)
-        return format_html_join("", "{}<br>", shown) or None
+        shown = ((moment_text(moment),) for moment in moments)
+        return format_html_join("", "{}<br>", shown) or EMPTY
 
     @admin.display(description=_("Declared in"))
     def origin(self, obj: Schedule) -> Any:
         """Say who makes the schedule what it is, and will do so again."""
         by = (obj.declaration or "").partition(" ")[0]
         places = {"settings": 'Q_CLUSTER["schedules"]', "decorator": "@periodic"}
-        return (places | {"code": _("code")}).get(by)
+        return (places | {"code": _("code")}).get(by, EMPTY)
 
 
 def _served_queues() -> Collection[str] | None:
@@ -185,7 +218,7 @@ def _served_queues() -> Collection[str] | None:
 def _state(schedule: Schedule, now: datetime, served: Collection[str] | None) -> Any:
     due = as_stored(schedule.next_run)
     if schedule.error:
-        return schedule.error[:100]
+        return show(schedule.error, 120)
     if not schedule.enabled:
         return _("paused")
     if schedule.repeats == 0 or due is None:

@@ -5,6 +5,7 @@ cost no more than others. Called by the admin's pages.
 """
 
 import itertools
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -88,8 +89,9 @@ def error_block(text: str) -> SafeString:
 
 
 def path_text(path: str) -> SafeString:
-    """Give the HTML of a dotted path, with places to break the line behind the dots."""
-    return format_html_join(mark_safe(".<wbr>"), "{}", ((part,) for part in path.split(".")))
+    """Give the HTML of a dotted path, with places to break the line behind dots and underscores."""
+    parts = re.split(r"(?<=[._])(?=[^._])", path)
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in parts))
 
 
 def headline(error: str, longest: int = 100) -> str:

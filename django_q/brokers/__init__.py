@@ -66,14 +66,15 @@ def _shared(version: int, list_key: str) -> Broker:
 
 
 def _cannot_import(path: str, error: ImportError) -> str:
-    extras = {"redis": "redis", "boto3": "sqs", "urllib3": "ironmq"}
-    extra = extras.get((error.name or "").split(".")[0])
+    extras = {"redis": "redis", "boto3": "sqs", "botocore": "sqs", "urllib3": "ironmq"}
+    library = (error.name or "").partition(".")[0]
+    extra = extras.get(library)
     if extra == "redis" and "disque" in path:
         extra = "disque"
     if extra is None:
         return f"The broker {path} cannot be imported: {error}. Check broker_class in Q_CLUSTER."
     return (
-        f"The broker {path} needs the library {error.name}, which is not installed: "
+        f"The broker {path} needs the library {library}, which is not installed: "
         f'pip install "django-q3[{extra}]". '
         'Without any server, Q_CLUSTER = {"orm": "default"} uses the database.'
     )

@@ -4,6 +4,7 @@
 `sqs_queue` finds and makes the queue, `sqs_batches` knows what fits into a request.
 """
 
+import contextlib
 import math
 import os
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 from boto3.session import Session
 
-from django_q.brokers import sqs_batches
+from django_q.brokers import marks, sqs_batches
 from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
 from django_q.brokers.sqs_queue import Answers, SqsQueue
@@ -165,7 +166,17 @@ class Sqs(Broker):
             VisibilityTimeout=self._settings.visibility,
             AttributeNames=["ApproximateReceiveCount"],
         )
-        return [_lease(message) for message in reply.get("Messages", ())]
+        return self._without_deleted([_lease(message) for message in reply.get("Messages", ())])
+
+    def _without_deleted(self, leases: list[Lease]) -> list[Lease]:
+        """Take away what was deleted while it waited: see `delete`."""
+        deleted = marks.marked(self.list_key, [lease.id for lease in leases]) if leases else ()
+        if not deleted:
+            return leases
+        # Should this fail, they come back, and are found to be deleted again.
+        with contextlib.suppress(BrokerError):
+            self.acknowledge_many([str(lease.receipt) for lease in leases if lease.id in deleted])
+        return [lease for lease in leases if lease.id not in deleted]
 
     # -- receipts ----------------------------------------------------------------------------
 
@@ -210,6 +221,14 @@ class Sqs(Broker):
                 )
 
     # -- the queue ---------------------------------------------------------------------------
+
+    def delete(self, task_id: str) -> bool:
+        """Mark a package, so that whoever leases it takes it away: Amazon cannot delete by id.
+
+        Always False, for nobody knows whether it is there. The mark is a row of the ledger.
+        """
+        marks.mark(self.list_key, task_id)
+        return False
 
     def purge_queue(self) -> None:
         """Take all packages away. Amazon does that once in 60 s, and takes as long for it.

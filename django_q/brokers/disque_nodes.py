@@ -15,6 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from django_q.brokers.deadline import PING_LIMIT, call_within
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError, BrokerUnavailable, ConfigurationError
 
@@ -30,10 +31,9 @@ REPLY_LIMIT = 2.4
 PATIENCE = 4.0
 #: Seconds a node that did not answer comes last.
 REST = 5.0
-#: Seconds a ping may take, all nodes together; the contract gives it two.
-PING_LIMIT = 1.8
 #: Where the add-on of that name says which nodes there are, and their password.
 NODES_VARIABLE, AUTH_VARIABLE = "TYND_DISQUE_NODES", "TYND_DISQUE_AUTH"
+_PLACES = f"disque_nodes in Q_CLUSTER, or {NODES_VARIABLE} in the environment"
 
 #: Code of a refusal -> what it means here.
 _REFUSALS = {
@@ -120,8 +120,7 @@ class Nodes:
                     break
         if not results:
             raise BrokerUnavailable(
-                f"No node of Disque answers (disque_nodes in Q_CLUSTER, or {NODES_VARIABLE} in the "
-                f"environment): {'; '.join(map(str, troubles))}"
+                f"No node of Disque answers ({_PLACES}): {'; '.join(map(str, troubles))}"
             ) from troubles[-1]
         return results
 
@@ -149,7 +148,11 @@ class Nodes:
             finally:
                 fresh.client.close()
 
-        return self.call(work)
+        return call_within(PING_LIMIT, lambda: self.call(work), self._late)
+
+    def _late(self) -> str:
+        addresses = ", ".join(node.address for node in self._nodes)
+        return f"Disque did not answer within {PING_LIMIT} s: {addresses} ({_PLACES})."
 
     def close(self) -> None:
         """Close all connections; the next use makes new ones."""

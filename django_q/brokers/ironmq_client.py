@@ -4,7 +4,6 @@ import json
 import os
 import random
 import re
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,14 +12,14 @@ from urllib.parse import quote, urlencode
 import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
+from django_q.brokers.deadline import PING_LIMIT, call_within
 from django_q.brokers.ironmq_settings import IronSettings
 from django_q.exceptions import BrokerError, BrokerUnavailable
 
 #: Seconds a connection may take to be made, and a reply to come beyond what the call waits for.
 CONNECT_LIMIT = 3.0
 REPLY_LIMIT = 4.0
-#: Seconds a ping may take; the contract gives two. Each of its steps may take PING_STEP.
-PING_LIMIT = 1.8
+#: Seconds each step of a ping may take.
 PING_STEP = 0.9
 #: Seconds between the tries of a call that the server had no time for; each varies by a half.
 PAUSES = (0.2, 0.4, 0.8)
@@ -105,27 +104,17 @@ class IronClient:
 
     def ping(self, call: Call) -> bool:
         """Call over a new connection, once, in less than two seconds. Raises what `call` does."""
-        outcome: list[Exception | None] = []
-        work = threading.Thread(target=self._ping, args=(call, outcome), daemon=True)
-        # Looking a name up has no limit of its own; such a thread can only be left behind.
-        work.start()
-        work.join(PING_LIMIT)
-        if not outcome:
-            raise BrokerUnavailable(self._away(f"did not answer within {PING_LIMIT} s"))
-        if outcome[0] is not None:
-            raise outcome[0]
-        return True
+        late = self._away(f"did not answer within {PING_LIMIT} s")
+        return call_within(PING_LIMIT, lambda: self._ping(call), lambda: late)
 
-    def _ping(self, call: Call, outcome: list[Exception | None]) -> None:
+    def _ping(self, call: Call) -> bool:
         pool = self._make_pool()
         try:
             timeout = urllib3.Timeout(connect=PING_STEP, read=PING_STEP)
             self._answer(call, *self._exchange(pool, call, timeout))
-            outcome.append(None)
-        except Exception as error:  # who waits for this thread raises it
-            outcome.append(error)
         finally:
             pool.close()
+        return True
 
     def close(self) -> None:
         """Close the idle connections; the next call makes new ones."""

@@ -17,8 +17,9 @@ import redis
 from django_q.brokers import redis_scripts as scripts
 from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
+from django_q.brokers.redis_connect import is_cluster
 from django_q.brokers.redis_lend import LEASE
-from django_q.brokers.redis_server import RedisServer, is_cluster, text
+from django_q.brokers.redis_server import RedisServer, text
 from django_q.conf import Conf
 
 #: Packages in one call of the script, which then keeps the server busy for about 2 ms.
@@ -37,7 +38,8 @@ class Redis(RedisServer):
         super().__init__(list_key)
         # One hash tag, so that Redis Cluster keeps all of it in one slot.
         tag = f"{{django_q:{self.list_key}}}:"
-        self._ids, self._packages = f"{tag}ids", f"{tag}packages"
+        self._home = self._ids = f"{tag}ids"
+        self._packages = f"{tag}packages"
         self._leases, self._holds, self._delayed = f"{tag}leases", f"{tag}holds", f"{tag}delayed"
         self._ranked, self._later = f"{tag}ranked", f"{tag}later"
         self._bell, self._ghosts, self._sent = f"{tag}bell", f"{tag}ghosts", f"{tag}sent"

@@ -21,7 +21,7 @@ class RedisList(RedisServer):
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
-        self._key = f"django_q:{self.list_key}:q"
+        self._home = self._key = f"django_q:{self.list_key}:q"
 
     def enqueue_many(
         self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0

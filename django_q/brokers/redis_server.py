@@ -1,53 +1,25 @@
 """What the two Redis brokers share: connecting, errors in our words, ping, name, heartbeats."""
 
-import re
-import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import redis
-from django.utils.module_loading import import_string
 from redis.backoff import NoBackoff
-from redis.cluster import RedisCluster
-from redis.exceptions import ClusterDownError, MasterDownError, RedisClusterException
 from redis.retry import Retry
 
+from django_q.brokers import redis_trouble
 from django_q.brokers.base import Broker
+from django_q.brokers.deadline import PING_LIMIT, call_within
+from django_q.brokers.redis_connect import connect, is_cluster
 from django_q.conf import Conf
-from django_q.exceptions import BrokerError, BrokerUnavailable, ConfigurationError
 
 T = TypeVar("T")
 
-#: Seconds a connection may take to be made; a server in reach needs milliseconds.
-CONNECT_LIMIT = 2.0
-#: Seconds a reply may take. Scripts take milliseconds, and nobody blocks longer than BLOCK_LIMIT.
-REPLY_LIMIT = 5.0
 #: Seconds one blocking call asks for at most, so that a worker looks up now and then.
 BLOCK_LIMIT = 1.0
-#: Seconds each step of a ping may take; the contract gives two for all of it.
-PING_LIMIT = 0.9
+#: Seconds each step of a ping may take.
+PING_STEP = 0.9
 #: Seconds the list of heartbeats outlives the last of them.
 STAT_INDEX_LIFE = 86_400
-
-#: Code of a refusal -> what it means here.
-_REFUSALS = {
-    "OOM": "is out of memory and takes no more packages; raise its maxmemory or let workers drain",
-    "READONLY": "is a read-only replica; let the settings name the primary",
-    "NOPERM": "does not permit this; the user needs the keys django_q:* and {django_q:*",
-    "MISCONF": "refuses to write because it cannot save to disk",
-}
-#: redis-py takes these codes off the text.
-_CODES: dict[type[Exception], str] = {
-    redis.exceptions.OutOfMemoryError: "OOM",
-    redis.exceptions.ReadOnlyError: "READONLY",
-    redis.exceptions.NoPermissionError: "NOPERM",
-}
-#: Nobody who could serve, beside broken connections.
-_AWAY = (redis.TimeoutError, ClusterDownError, MasterDownError, RedisClusterException)
-_NOTHING_CONFIGURED = (
-    ' Q_CLUSTER names no broker, so this default was tried. Set Q_CLUSTER = {"redis": "redis://'
-    'host:6379/0"}, or use the database, without any server: Q_CLUSTER = {"orm": "default"}'
-)
 
 
 class RedisServer(Broker):
@@ -56,34 +28,13 @@ class RedisServer(Broker):
     Threads may share an instance for enqueueing: the connection is a pool.
     """
 
+    #: A key of the queue: what has it is the server that has to answer.
+    _home: str
+
     @staticmethod
     def get_connection(list_key: str | None = None) -> Any:
-        """Make a client of redis-py; override it to use Sentinel or Redis Cluster."""
-        if Conf.DJANGO_REDIS:
-            return _django_redis(Conf.DJANGO_REDIS)
-        options = {
-            # Every server speaks 2, and we need nothing of 3.
-            "protocol": 2,
-            "socket_connect_timeout": CONNECT_LIMIT,
-            "socket_timeout": REPLY_LIMIT,
-            # redis-py would try a dead port for seconds; `_call` has our own policy.
-            "retry": Retry(NoBackoff(), 0),
-        }
-        try:
-            if isinstance(Conf.REDIS, str):
-                url = str(Conf.REDIS)
-                return redis.Redis.from_url(url, **options | _keepalive(url))
-            return redis.Redis(**options | _keepalive() | Conf.REDIS)
-        except TypeError as error:
-            # "__init__() got an unexpected keyword argument 'hots'"
-            raise ConfigurationError(f'Q_CLUSTER["redis"] is not understood: {error}.') from error
-        except ValueError:
-            # Not chained: the error of the URL parser may quote a part of the password.
-            raise ConfigurationError(
-                'Q_CLUSTER["redis"] is not a URL of Redis. Write it like '
-                "redis://user:password@host:6379/0, rediss://... or unix:///path?db=0, "
-                "special characters of the password percent-encoded."
-            ) from None
+        """Make a client of redis-py from the settings; a subclass may make its own."""
+        return connect()
 
     def close(self) -> None:
         """Close the connections; the next use makes new ones."""
@@ -94,7 +45,27 @@ class RedisServer(Broker):
 
     def ping(self) -> bool:
         """Ask over a new connection, so that a dead pooled one cannot take its time."""
-        return self._call(_ping)
+        return call_within(PING_LIMIT, lambda: self._call(self._ping), self._late)
+
+    def _ping(self, connection: Any) -> bool:
+        if is_cluster(connection):
+            # PING would go to any of the nodes.
+            return int(connection.exists(self._home)) >= 0
+        pool = connection.connection_pool
+        fresh = pool.connection_class(**pool.connection_kwargs)
+        fresh.socket_connect_timeout = fresh.socket_timeout = PING_STEP
+        fresh.retry = Retry(NoBackoff(), 0)
+        try:
+            fresh.connect()
+            fresh.send_command("PING", check_health=False)
+            return text(fresh.read_response()) == "PONG"
+        finally:
+            fresh.disconnect()
+
+    def _late(self) -> str:
+        place = redis_trouble.place_of(self.__dict__.get("connection"))
+        words = f"did not answer within {PING_LIMIT} s"
+        return redis_trouble.away(words, place, self._setting())
 
     def info(self) -> str:
         """Name and version, as `Redis 7.0.15` or `Valkey 9.1.2`; asked once."""
@@ -141,52 +112,30 @@ class RedisServer(Broker):
     # -- calls and their errors -------------------------------------------------------------
 
     def _call(self, work: Callable[[Any], T], *, again: bool = True) -> T:
-        """Run `work(connection)`, once more when the connection turns out broken.
-
-        Not after a timeout: the server is silent, and a second wait would not make it speak.
-        """
+        """Run `work(connection)`, once more when the connection turns out broken."""
         try:
             return work(self.connection)
-        except redis.ConnectionError as error:
-            if again and not isinstance(error, redis.AuthenticationError):
+        except redis_trouble.TROUBLE as error:
+            if again and redis_trouble.may_pass(error):
                 return self._call(work, again=False)
-            raise self._unavailable(error) from error
-        except _AWAY as error:
-            raise self._unavailable(error) from error
-        except redis.RedisError as error:
-            raise self._refused(error) from error
+            connection = self.__dict__.get("connection")
+            if redis_trouble.is_moved(error):
+                # By its name the primary will be found again at the next use.
+                self.close()
+            raise redis_trouble.in_our_words(error, connection, self._setting()) from error
 
-    def _unavailable(self, error: Exception) -> BrokerUnavailable:
-        is_configured = any(map(Conf.is_set, ("redis", "django_redis", "broker_class")))
-        hint = "" if is_configured else _NOTHING_CONFIGURED
-        return BrokerUnavailable(f"Redis at {self._address()} cannot be reached: {error}{hint}")
-
-    def _refused(self, error: Exception) -> BrokerError:
-        code = _code_of(error)
-        if code == "READONLY":
-            # The primary may have moved: find it by its name again at the next use.
-            self.close()
-        return BrokerError(f"Redis at {self._address()} {_REFUSALS.get(code, 'refuses')}: {error}")
-
-    def _address(self) -> str:
-        pool = getattr(self.__dict__.get("connection"), "connection_pool", None)
-        options = getattr(pool, "connection_kwargs", {})
-        if path := options.get("path"):
-            return str(path)
-        if service := getattr(pool, "service_name", None):
-            return f"Sentinel's {service}"
-        return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    def _setting(self) -> str:
+        """Name the setting that leads to the server."""
+        if type(self).get_connection is not RedisServer.get_connection:
+            return f"{type(self).__qualname__}.get_connection()"
+        if Conf.is_set("broker") and Conf.conf["broker"] == Conf.REDIS:
+            return 'Q_CLUSTER["broker"]'
+        return f'Q_CLUSTER["{"django_redis" if Conf.DJANGO_REDIS else "redis"}"]'
 
     def _block_limit(self) -> float:
         """Seconds a blocking call may take, well below the socket's own limit."""
-        pool = getattr(self.connection, "connection_pool", None)
-        limit = getattr(pool, "connection_kwargs", {}).get("socket_timeout")
+        limit = self.connection.get_connection_kwargs().get("socket_timeout")
         return min(BLOCK_LIMIT, limit / 2) if limit else BLOCK_LIMIT
-
-
-def is_cluster(connection: Any) -> bool:
-    """Tell whether keys may lie on different servers."""
-    return isinstance(connection, RedisCluster)
 
 
 def text(value: bytes | str) -> str:
@@ -196,53 +145,6 @@ def text(value: bytes | str) -> str:
     it is opened, which must not happen to the whole batch here.
     """
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
-
-
-def _code_of(error: Exception) -> str:
-    # Redis 6.2 puts its own words before the code of an error inside a script.
-    named = (code for code in _REFUSALS if re.search(rf"\b{code}\b", str(error)))
-    return _CODES.get(type(error)) or next(named, "")
-
-
-def _django_redis(alias: str) -> Any:
-    try:
-        get_redis_connection = import_string("django_redis.get_redis_connection")
-    except ImportError as error:
-        raise ConfigurationError(
-            f'Q_CLUSTER["django_redis"] is {alias!r}, but django-redis is not installed: '
-            "pip install django-redis"
-        ) from error
-    try:
-        return get_redis_connection(alias)
-    except NotImplementedError as error:
-        raise ConfigurationError(
-            f'Q_CLUSTER["django_redis"] is {alias!r}, but that cache is not one of django-redis. '
-            'Name the server instead: "redis": "redis://host:6379/0".'
-        ) from error
-
-
-def _keepalive(url: str = "") -> dict[str, Any]:
-    """Let the kernel find out within 45 s that the peer of an idle connection is gone."""
-    if url.startswith("unix:"):
-        return {}
-    values = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-    known = {getattr(socket, name): n for name, n in values.items() if hasattr(socket, name)}
-    return {"socket_keepalive": True, "socket_keepalive_options": known}
-
-
-def _ping(connection: Any) -> bool:
-    if is_cluster(connection):
-        return bool(connection.ping())
-    pool = connection.connection_pool
-    fresh = pool.connection_class(**pool.connection_kwargs)
-    fresh.socket_connect_timeout = fresh.socket_timeout = PING_LIMIT
-    fresh.retry = Retry(NoBackoff(), 0)
-    try:
-        fresh.connect()
-        fresh.send_command("PING", check_health=False)
-        return text(fresh.read_response()) == "PONG"
-    finally:
-        fresh.disconnect()
 
 
 def _name_and_version(connection: Any) -> str:

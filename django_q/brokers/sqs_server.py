@@ -10,15 +10,14 @@ from boto3.session import Session
 from botocore.config import Config
 
 from django_q.brokers import sqs_trouble
+from django_q.brokers.deadline import PING_LIMIT, call_within
 from django_q.brokers.sqs_settings import SqsSettings
-from django_q.exceptions import BrokerUnavailable
 
 #: Seconds a connection may take to be made, and a reply to come beyond what the call waits for.
-#: Together with nothing else below the five seconds after which an error has to be told.
+#: Each is below the five seconds after which an error has to be told.
 CONNECT_LIMIT = 3.0
 REPLY_LIMIT = 4.0
-#: Seconds a ping may take; the contract gives two. Each of its steps may take PING_STEP.
-PING_LIMIT = 1.8
+#: Seconds each step of a ping may take.
 PING_STEP = 0.9
 #: Seconds between the tries of a call that was throttled.
 PAUSES = (0.2, 0.4, 0.8)
@@ -66,36 +65,21 @@ class SqsServer:
 
     def ping(self, operation: str, parameters: Mapping[str, Any]) -> bool:
         """Call on a new connection, in less than two seconds. Raises what `call` does."""
-        outcome: list[Exception | None] = []
-        work = threading.Thread(
-            target=self._ping, args=(operation, parameters, outcome), daemon=True
-        )
-        # Looking a name up has no limit of its own; such a thread can only be left behind.
-        work.start()
-        work.join(PING_LIMIT)
-        if not outcome:
-            raise BrokerUnavailable(f"{self.name} did not answer within {PING_LIMIT} s.")
-        if isinstance(outcome[0], sqs_trouble.QueueMissing):
-            return True
-        if outcome[0] is not None:
-            raise outcome[0]
-        return True
+        late = f"{self.name} did not answer within {PING_LIMIT} s. {sqs_trouble.PLACES}"
+        return call_within(PING_LIMIT, lambda: self._ping(operation, parameters), lambda: late)
 
-    def _ping(
-        self, operation: str, parameters: Mapping[str, Any], outcome: list[Exception | None]
-    ) -> None:
+    def _ping(self, operation: str, parameters: Mapping[str, Any]) -> bool:
+        with self._lock:
+            client = self._make(PING_STEP, PING_STEP)
         try:
-            with self._lock:
-                client = self._make(PING_STEP, PING_STEP)
-            try:
-                getattr(client, operation)(**parameters)
-            except sqs_trouble.TROUBLE as error:
-                raise self._named(client, operation).in_our_words(error) from error
-            finally:
-                client.close()
-            outcome.append(None)
-        except Exception as error:  # who waits for this thread raises it
-            outcome.append(error)
+            getattr(client, operation)(**parameters)
+        except sqs_trouble.TROUBLE as error:
+            told = self._named(client, operation).in_our_words(error)
+            if not isinstance(told, sqs_trouble.QueueMissing):
+                raise told from error
+        finally:
+            client.close()
+        return True
 
     @property
     def name(self) -> str:

@@ -50,6 +50,8 @@ _KEYS = (
     'in Q_CLUSTER["sqs"]; without them boto3 looks into the environment, ~/.aws and the machine\'s '
     "role."
 )
+#: Where to look when nobody answers.
+PLACES = 'See "aws_region" and "endpoint_url" in Q_CLUSTER["sqs"].'
 _NO_CREDENTIALS = (
     boto.NoCredentialsError,
     boto.PartialCredentialsError,
@@ -105,10 +107,7 @@ class Call:
         if isinstance(error, _NO_CREDENTIALS):
             return BrokerError(self._says(f"cannot be asked: {error}.") + _KEYS)
         if isinstance(error, _AWAY):
-            return BrokerUnavailable(
-                self._says(f"cannot be reached: {error}.")
-                + ' See "aws_region" and "endpoint_url" in Q_CLUSTER["sqs"].'
-            )
+            return BrokerUnavailable(f"{self._says(f'cannot be reached: {error}.')} {PLACES}")
         if isinstance(error, _WRONG_SETTINGS):
             return wrong_settings(error)
         return BrokerError(self._says(f"cannot be asked: {error}."))

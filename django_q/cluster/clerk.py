@@ -32,7 +32,7 @@ from django_q.cluster.settlement import Settlement
 from django_q.cluster.system import block_signals, kill_group
 from django_q.cluster.tracker import Tracker
 from django_q.conf import Conf, logger
-from django_q.results.ledger import package_key
+from django_q.models.ledger import package_key
 
 #: What waits this long behind one task is given back.
 _LONGEST_WAIT = 1.0
@@ -80,7 +80,8 @@ class Clerk(threading.Thread):
         self._returned: collections.deque[Lease] = collections.deque()
         #: Follows what runs.
         self.tracker = Tracker(broker.list_key)
-        self._outbox = Outbox(settlement, slot.journal, self.tracker)
+        is_metered = broker.is_metered
+        self._outbox = Outbox(settlement, slot.journal, self.tracker, is_metered=is_metered)
         self._room = Room(broker, board.places)
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_woken = False

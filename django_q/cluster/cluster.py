@@ -165,7 +165,7 @@ def check_broker(broker: Broker) -> None:
     """Refuse to begin where beginning makes no sense; a configured server is waited for.
 
     Raises BrokerUnavailable when nothing is configured and no Redis answers here, and
-    ConfigurationError for a broker that other processes cannot see.
+    ConfigurationError for wrong settings, or a broker that other processes cannot see.
     """
     if not broker.is_shared:
         raise ConfigurationError(
@@ -180,5 +180,7 @@ def check_broker(broker: Broker) -> None:
         if not is_configured:
             raise
         logger.error("%s The cluster starts and keeps trying.", error)
+    except ConfigurationError:
+        raise
     except Exception:  # a broker of one's own may let out whatever its client raises
         logger.exception("%s does not answer. The cluster starts and keeps trying.", broker_path())

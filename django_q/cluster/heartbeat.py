@@ -28,6 +28,7 @@ class Heartbeat:
         self._broker = broker
         self._slots = slots
         self._seen: set[int] = set()
+        self._replaced = 0
         self._size = 0
         self._count_again = 0.0
 
@@ -81,8 +82,11 @@ class Heartbeat:
 
     def _count_replaced(self, alive: Sequence[Slot]) -> int:
         """Count the workers beyond those that are alive now."""
-        self._seen |= {slot.get("pid") for slot in alive}
-        return len(self._seen) - len(alive)
+        # Those that leave at a stop have no successors.
+        if not self._boot.board.is_stopping:
+            self._seen |= {slot.get("pid") for slot in alive}
+            self._replaced = len(self._seen) - len(alive)
+        return self._replaced
 
 
 def _describe(slot: Slot) -> WorkerState:

@@ -42,7 +42,7 @@ from django_q.results import (
     permits,
     tracking,
 )
-from django_q.results.pruning import prune
+from django_q.results.pruning import prune, prune_by_age
 
 #: Longest time a death or the end of the supervisor goes unnoticed.
 _TICK = 0.1
@@ -209,6 +209,8 @@ class Housekeeper:
         if done != self._done_at_pruning:
             prune(Conf.SAVE_LIMIT, Conf.SAVE_LIMIT_PER, duration=0.5)
             self._done_at_pruning = done
+        # Rows grow old while nothing is done, too.
+        prune_by_age(Conf.KEEP_SUCCESSES, Conf.KEEP_FAILURES, duration=0.25)
 
     def _renew_permits(self) -> None:
         """Keep the permits of what runs here; most tasks have none."""

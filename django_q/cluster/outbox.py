@@ -19,6 +19,8 @@ from django_q.results.rejected import Rejection
 
 #: An outcome is settled after this time at the latest (a turn of the clerk costs some 5 ms).
 _OLDEST = 0.05
+#: The same where each acknowledgement is paid for.
+_OLDEST_IF_METERED = 0.5
 #: Outcomes that make a full batch; measured: larger ones save nothing on Redis.
 _FULL = 100
 
@@ -44,12 +46,20 @@ class Finished(NamedTuple):
 class Outbox:
     """Keeps outcomes until they are settled; nothing is dropped while the servers are away."""
 
-    def __init__(self, settlement: Settlement, journal: Journal, tracker: Tracker) -> None:
+    def __init__(
+        self,
+        settlement: Settlement,
+        journal: Journal,
+        tracker: Tracker,
+        *,
+        is_metered: bool = False,
+    ) -> None:
         self._settlement = settlement
         self._tracker = tracker
         self._journal = journal
         self._entries: collections.deque[Finished] = collections.deque()
         self._oldest = 0.0
+        self._patience = _OLDEST_IF_METERED if is_metered else _OLDEST
         self._is_awaited = False
         self._backoff = Backoff()
 
@@ -67,11 +77,13 @@ class Outbox:
 
     def is_due(self, now: float) -> bool:
         """Tell whether a batch is full, old, or waited for."""
-        return self._is_awaited or len(self._entries) >= _FULL or now - self._oldest >= _OLDEST
+        return (
+            self._is_awaited or len(self._entries) >= _FULL or now - self._oldest >= self._patience
+        )
 
     def due_in(self, now: float) -> float:
         """Seconds until something has to be done about the outcomes here."""
-        return max(self._oldest + _OLDEST - now, self._backoff.left, 0.0)
+        return max(self._oldest + self._patience - now, self._backoff.left, 0.0)
 
     @property
     def is_full(self) -> bool:

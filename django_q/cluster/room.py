@@ -7,6 +7,8 @@ from django_q.conf import Conf
 
 #: A batch that ends within this time makes room for one twice as large.
 _QUICK = 0.1
+#: The same where each call is paid for: half a second of work in one hand saves nine calls of ten.
+_QUICK_IF_METERED = 0.5
 #: Most packages in an inbox: no-op tasks gain nothing beyond some hundred (measured on Redis).
 _LARGEST = 200
 
@@ -17,6 +19,7 @@ class Room:
     def __init__(self, broker: Broker, places: int = 1) -> None:
         # Without renewal, what waits in an inbox would lapse there: one for each free place.
         self._is_single = not (broker.has_receipts and broker.can_renew)
+        self._quick = _QUICK_IF_METERED if broker.is_metered else _QUICK
         self._places = places
         self._size = places
         self._asked = 0
@@ -33,11 +36,11 @@ class Room:
         `busy_for`: seconds for which no other task could begin; 0 when one can, in one of the
         `free` places.
         """
-        if busy_for > _QUICK:
+        if busy_for > self._quick:
             self._size = self._places
         # With room for one each the pace is not known, or slow: another worker may begin at once.
         is_wary = self._is_single or self._size == self._places
-        if busy_for and (is_wary or busy_for > _QUICK):
+        if busy_for and (is_wary or busy_for > self._quick):
             return 0
         if waiting > self.low_water:
             return 0
@@ -59,7 +62,7 @@ class Room:
             return
         took = time.monotonic() - self._leased_at
         larger = min(max(_LARGEST, self._places), 2 * self._size)
-        self._size = larger if took < _QUICK else max(self._places, self._size // 2)
+        self._size = larger if took < self._quick else max(self._places, self._size // 2)
         self._asked = 0
 
 

@@ -4,6 +4,8 @@ Written by the housekeeper and the clerks, and only when something went wrong; l
 package's second delivery on.
 """
 
+import hashlib
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -52,3 +54,10 @@ class Ledger(models.Model):
     def __str__(self) -> str:
         """Give the key."""
         return self.key
+
+
+def package_key(queue: str, tracking_id: str, payload: str) -> str:
+    """Give the key of a package: queue and tracking id, else a digest of the payload."""
+    name = tracking_id or hashlib.sha256(payload.encode()).hexdigest()
+    key = f"{queue}:{name}"
+    return key if len(key) <= 100 else hashlib.sha256(key.encode()).hexdigest()

@@ -193,13 +193,13 @@ class Schedule(Timed, models.Model):
         super().save(*args, **kwargs)
         self._keep()
 
-    @column(_("success"), is_boolean=True)
+    @column(_("Success"), is_boolean=True)
     def success(self) -> bool | None:
         """Tell whether the last task succeeded; None while it has no result."""
         task = self._last_task()
         return None if task is None else task.success
 
-    @column(_("last_run"))
+    @column(_("Last run"))
     def last_run(self) -> str | None:
         """Give a link to the last task in the admin; None while it has no result."""
         task = self._last_task()

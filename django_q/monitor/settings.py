@@ -1,20 +1,10 @@
 """The settings as `qinfo --config` shows them: in force, with everything secret masked."""
 
 import dataclasses
-import re
-from collections.abc import Mapping
 from typing import Any
 
 from django_q.conf import Settings
-
-#: What stands in the place of a secret.
-MASK = "***"
-#: Names of what nobody should read over a shoulder. Rather one too many.
-_SECRET = re.compile(r"pass|secret|token|auth|credential|key|dsn", re.IGNORECASE)
-#: User and password of a URL, up to the last @: a password may hold one.
-_LOGIN = re.compile(r"://[^\s]*@")
-#: Parameters of a URL that are secrets.
-_PARAMETER = re.compile(r"([?&][^=&\s]*(?:pass|secret|token|auth|key)[^=&\s]*=)[^&\s]*", re.I)
+from django_q.masks import masked
 
 
 def shown_settings() -> dict[str, Any]:
@@ -24,18 +14,3 @@ def shown_settings() -> dict[str, Any]:
         field.name: masked(getattr(settings, field.name), field.name)
         for field in dataclasses.fields(settings)
     }
-
-
-def masked(value: Any, name: str = "") -> Any:
-    """Give a value with the secrets in it replaced: by their names, and in URLs."""
-    if value is None or value == "" or isinstance(value, bool):
-        return value
-    if _SECRET.search(name):
-        return MASK
-    if isinstance(value, (int, float)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): masked(inner, str(key)) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [masked(inner, name) for inner in value]
-    return _PARAMETER.sub(rf"\1{MASK}", _LOGIN.sub(f"://{MASK}@", str(value)))

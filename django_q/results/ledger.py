@@ -4,7 +4,6 @@ Read by a worker's main thread from a package's second delivery on; written by t
 All raise ResultsUnavailable when the database is away.
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
@@ -41,13 +40,6 @@ _OPENING = "while it was being opened: "
 #: The reason of a verdict that somebody asked for.
 _CANCELLED = "cancelled"
 _CANNOT_WRITE = "The ledger cannot be written"
-
-
-def package_key(queue: str, tracking_id: str, payload: str) -> str:
-    """Give the key of a package: queue and tracking id, else a digest of the payload."""
-    name = tracking_id or hashlib.sha256(payload.encode()).hexdigest()
-    key = f"{queue}:{name}"
-    return key if len(key) <= 100 else hashlib.sha256(key.encode()).hexdigest()
 
 
 def history(key: str) -> History:

@@ -34,6 +34,7 @@ __all__ = [
     "result_group",
     "result_group_cached",
     "result_or_raise",
+    "wait_for_chain",
 ]
 
 _Found = TypeVar("_Found")
@@ -212,6 +213,27 @@ def delete_group_cached(group_id: str, broker: Any = None) -> None:
 def delete_cached(task_id: str, broker: Any = None) -> bool:
     """Delete a task from the cache; True if it was there."""
     return _store(broker).delete(task_id)
+
+
+def wait_for_chain(
+    group_id: str,
+    length: int,
+    wait: float = 0,
+    cached: bool | float | None = None,
+    *,
+    goes_on: bool = False,
+) -> None:
+    """Wait until all links of a chain have ended, or one has failed and so ended the chain.
+
+    Up to `wait` milliseconds, and for ever if that is 0.
+    """
+
+    def look() -> bool | None:
+        if (count_group(group_id, cached=cached) or 0) >= length:
+            return True
+        return bool(not goes_on and count_group(group_id, True, cached)) or None
+
+    _wait_for(look, wait or -1)
 
 
 # How it is found.

@@ -1,18 +1,20 @@
-"""Keeps the number of recorded successes within `save_limit`: `prune`, called by the housekeeper.
+"""Deletes old results, called by the housekeeper: `prune` by number, `prune_by_age` by age.
 
 What is kept is never loaded: the ids of what has to go are found by an index, or with
 `save_limit_per` by one pass over two columns, and deleted in batches.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.db import router
 from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
+from django.utils import timezone
 
-from django_q.models import Success
+from django_q.models import Failure, Success
 from django_q.results.trouble import told
 
 #: Rows in one DELETE: some milliseconds of work, so that no clerk waits long for its turn.
@@ -34,16 +36,49 @@ def prune(
     """
     if limit <= 0:
         return 0
-    end = float("inf") if duration is None else time.monotonic() + duration
-    alias = router.db_for_write(Success)
-    successes = Success.objects.using(alias).order_by()
+    successes = _rows(Success)
     found = (
         _oldest(successes, limit, batch) if per is None else _beyond(successes, limit, batch, per)
     )
+    return _delete(successes, found, _end(duration))
+
+
+def prune_by_age(
+    successes: float | None,
+    failures: float | None,
+    batch: int = BATCH,
+    *,
+    duration: float | None = None,
+) -> int:
+    """Delete successes and failures that stopped longer ago than so many seconds; how many.
+
+    They are `keep_successes` and `keep_failures`; None keeps all. Otherwise as `prune`.
+    """
+    end, deleted = _end(duration), 0
+    for model, age in ((Success, successes), (Failure, failures)):
+        if age is not None:
+            rows = _rows(model)
+            old = rows.filter(stopped__lt=timezone.now() - timedelta(seconds=age))
+            ids = old.order_by("stopped").values_list("pk", flat=True)
+            deleted += _delete(rows, _batches(ids, batch, batch), end)
+    return deleted
+
+
+def _rows(model: Any) -> QuerySet[Any]:
+    rows: QuerySet[Any] = model.objects.using(router.db_for_write(model)).order_by()
+    return rows
+
+
+def _end(duration: float | None) -> float:
+    return float("inf") if duration is None else time.monotonic() + duration
+
+
+def _delete(rows: QuerySet[Any], found: Iterable[list[str]], end: float) -> int:
+    """Delete batches of ids until it is time to stop, but at least one."""
     deleted = 0
-    with told(alias, "Old results cannot be deleted"):
+    with told(rows.db, "Old results cannot be deleted"):
         for ids in found:
-            deleted += successes.filter(pk__in=ids).delete()[1].get(Success._meta.label, 0)
+            deleted += rows.filter(pk__in=ids).delete()[1].get(rows.model._meta.label, 0)
             if time.monotonic() > end:
                 break
     return deleted

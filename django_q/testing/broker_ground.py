@@ -18,16 +18,18 @@ from django_q.exceptions import BrokerUnavailable
 
 #: Seconds a child process may take for its part.
 CHILD_LIMIT = 60.0
+#: Seconds a lease lasts in tests in which none is to lapse, on however busy a machine.
+LONG_LEASE = 60.0
 
 
 class BrokerGround:
-    """Makes a fresh broker for each test, with short leases, and cleans up behind it.
+    """Makes a fresh broker for each test and cleans up behind it.
 
     Test runners of the pytest kind call `setup_method` and `teardown_method`.
     """
 
-    #: Seconds a lease lasts in these tests; not below the minimum of the server.
-    retry: ClassVar[float] = 1.0
+    #: Seconds a lease lasts in the tests in which it lapses; not below the minimum of the server.
+    retry: ClassVar[float] = 1.5
     #: Seconds packages are held back in these tests, where the broker can do that.
     delay: ClassVar[float] = 1.0
     #: Seconds within which an expected change must have shown.
@@ -80,9 +82,9 @@ class BrokerGround:
         return self.make_broker()
 
     def setup_method(self) -> None:
-        """Shorten the leases and take heartbeat keys that no other test has."""
+        """Set the length of leases and take heartbeat keys that no other test has."""
         self._conf = {"RETRY": Conf.RETRY, "PREFIX": Conf.PREFIX}
-        self._set_conf({"RETRY": self.retry, "PREFIX": self.queue_name()})
+        self._set_conf({"RETRY": LONG_LEASE, "PREFIX": self.queue_name()})
 
     def teardown_method(self) -> None:
         """Remove the queue and put the settings back."""
@@ -107,6 +109,10 @@ class BrokerGround:
         """Skip the test, with a reason, unless the condition holds."""
         if not condition:
             raise unittest.SkipTest(f"{type(self.broker).__name__}: {reason}")
+
+    def shorten_leases(self) -> None:
+        """Let leases lapse after `retry` from now on; before anything is enqueued."""
+        self._set_conf({"RETRY": self.retry})
 
     def put(self, *payloads: str) -> list[str]:
         """Enqueue packages; their tracking ids."""

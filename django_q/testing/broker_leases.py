@@ -61,6 +61,7 @@ class LeaseTests(BrokerGround):
 
     def test_without_receipts_a_package_is_gone(self) -> None:
         self.skip_unless(not self.broker.has_receipts, "has receipts")
+        self.shorten_leases()
         self.put("a")
 
         receipt, payload = self.take_one()
@@ -71,6 +72,7 @@ class LeaseTests(BrokerGround):
 
     def test_an_acknowledged_package_never_comes_back(self) -> None:
         self.need("has_receipts")
+        self.shorten_leases()
         self.put("a", "b")
         done, failed = self.receipts(self.take(2))
 
@@ -103,6 +105,7 @@ class LeaseTests(BrokerGround):
 
     def test_a_lapsed_package_comes_back_with_its_count(self) -> None:
         self.need("has_receipts")
+        self.shorten_leases()
         self.put("a", "b")
         self.take(2)
 
@@ -117,6 +120,7 @@ class LeaseTests(BrokerGround):
 
     def test_a_lapsed_package_counts_as_waiting(self) -> None:
         self.need("has_receipts")
+        self.shorten_leases()
         self.put("a")
         self.take_one()
 
@@ -126,14 +130,15 @@ class LeaseTests(BrokerGround):
 
     def test_a_renewed_package_does_not_come_back(self) -> None:
         self.need("can_renew")
+        self.shorten_leases()
         self.put("a", "b")
         leases = {lease.payload: lease for lease in self.take(2)}
         receipts = self.receipts([leases["a"]])
 
-        self.advance(self.retry * 0.6)
-        receipts = self.broker.renew(receipts)
-        assert len(receipts) == 1
-        self.advance(self.retry * 0.4)
+        for _ in range(2):
+            self.advance(self.retry * 0.5)
+            receipts = self.broker.renew(receipts)
+            assert len(receipts) == 1
 
         # The other one shows when the time is over.
         assert [lease.payload for lease in self.take(1, self.another())] == ["b"]
@@ -157,6 +162,7 @@ class LeaseTests(BrokerGround):
     def test_a_lost_receipt_changes_nothing(self) -> None:
         self.need("has_receipts")
         self.skip_unless(self.fences, "does not tell old receipts from new ones")
+        self.shorten_leases()
         self.put("a")
         old = self.receipts(self.take(1))
         self.advance(self.retry)
@@ -242,6 +248,7 @@ class LeaseTests(BrokerGround):
     def test_a_leased_package_can_be_deleted(self) -> None:
         self.need("can_delete")
         self.need("has_receipts")
+        self.shorten_leases()
         (id,) = self.put("a")
         receipts = self.receipts(self.take(1))
 

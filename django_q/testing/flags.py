@@ -2,7 +2,20 @@
 
 from collections.abc import Iterable, Mapping
 
+from django.utils.module_loading import import_string
+
 from django_q.brokers import Broker
+
+#: Our brokers, by the headings of their columns.
+BROKERS: Mapping[str, str] = {
+    "ORM": "django_q.brokers.orm.ORM",
+    "Redis": "django_q.brokers.redis_broker.Redis",
+    "Redis list": "django_q.brokers.redis_list.RedisList",
+    "SQS": "django_q.brokers.aws_sqs.Sqs",
+    "Disque": "django_q.brokers.disque.Disque",
+    "IronMQ": "django_q.brokers.ironmq.IronMQBroker",
+    "Memory": "django_q.brokers.memory.Memory",
+}
 
 #: Flag of `Broker` -> its meaning in a table.
 FLAGS: Mapping[str, str] = {
@@ -17,6 +30,11 @@ FLAGS: Mapping[str, str] = {
     "is_shared": "Seen by other processes",
     "is_metered": "Every call is a paid request",
 }
+
+
+def our_brokers() -> dict[str, type[Broker]]:
+    """Give the classes of all our brokers; the client library of each has to be there."""
+    return {name: import_string(path) for name, path in BROKERS.items()}
 
 
 def flags_table(brokers: Mapping[str, type[Broker]]) -> list[list[str]]:

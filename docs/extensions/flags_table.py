@@ -2,23 +2,11 @@
 
 from typing import Any
 
-from django.utils.module_loading import import_string
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from django_q.testing.flags import flags_table
-
-#: Heading of the column -> dotted path of the class.
-BROKERS = {
-    "ORM": "django_q.brokers.orm.ORM",
-    "Redis": "django_q.brokers.redis_broker.Redis",
-    "Redis list": "django_q.brokers.redis_list.RedisList",
-    "SQS": "django_q.brokers.aws_sqs.Sqs",
-    "Disque": "django_q.brokers.disque.Disque",
-    "IronMQ": "django_q.brokers.ironmq.IronMQBroker",
-    "Memory": "django_q.brokers.memory.Memory",
-}
+from django_q.testing.flags import flags_table, our_brokers
 
 
 class FlagsTable(SphinxDirective):
@@ -26,7 +14,7 @@ class FlagsTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Make the table."""
-        rows = flags_table({name: import_string(path) for name, path in BROKERS.items()})
+        rows = flags_table(our_brokers())
         group = nodes.tgroup(cols=len(rows[0]))
         group += [nodes.colspec(colwidth=30 if n == 0 else 10) for n in range(len(rows[0]))]
         head, body = nodes.thead(), nodes.tbody()

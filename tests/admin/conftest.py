@@ -43,9 +43,9 @@ def client(database: str, q_cluster: Callable[..., Any]) -> Client:
 # A real browser.
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """The session's browser."""
+    """The browser of these tests, which would go on using the processor behind all others."""
     if webdriver is None:
         _missing("selenium", "pip install selenium")
     driver = shutil.which("chromedriver")

@@ -48,3 +48,34 @@ def test_a_schedule_is_run_now(visitor: Visitor) -> None:
     visitor.wait_for("1 task was sent")
     visitor.look("schedules")
     assert OrmQ.objects.get().args() == (16,)
+
+
+def test_a_schedule_is_run_and_paused_from_its_page(visitor: Visitor) -> None:
+    later = timezone.now() + timedelta(days=1)
+    row = Schedule.objects.create(
+        name="nightly report", func="math.sqrt", args="16", next_run=later
+    )
+    visitor.log_in()
+
+    visitor.go(f"/admin/django_q/schedule/{row.pk}/change/")
+    visitor.click("button[formaction$='/act/run_schedules/']")
+    visitor.wait_for("1 task was sent")
+    visitor.click("button[formaction$='/act/pause_schedules/']")
+    visitor.wait_for("1 schedule was paused")
+
+    visitor.look("schedule-paused")
+    assert OrmQ.objects.get().args() == (16,)
+    assert not Schedule.objects.get().enabled
+    assert visitor.count("button[formaction$='/act/resume_schedules/']") == 1
+
+
+def test_the_list_of_schedules_shows_what_matters_without_moving_it(visitor: Visitor) -> None:
+    Schedule.objects.create(name="monthly", func="shop.orders.tasks.ship_the_order", args="16")
+    visitor.log_in()
+
+    visitor.go("/admin/django_q/schedule/")
+
+    edge = visitor.find("#changelist-form .results").rect
+    for column in ("state", "shown_next_run", "get_last_run", "get_success"):
+        cell = visitor.find(f"#result_list .field-{column}").rect
+        assert cell["x"] + cell["width"] <= edge["x"] + edge["width"], column

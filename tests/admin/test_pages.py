@@ -81,6 +81,7 @@ def test_a_row_of_django_q_2_says_that_waiting_is_in_its_time(client: Client) ->
 
     for text in (get(client, Success), get(client, Success, task)):
         assert "≤ 734 ms" in text
+    assert ">None<" not in text
 
 
 def test_a_failure_shows_its_error_apart_from_the_traceback(client: Client) -> None:

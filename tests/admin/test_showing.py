@@ -156,6 +156,11 @@ def test_a_headline_is_the_first_line_of_the_error() -> None:
     assert showing.headline("x" * 200) == "x" * 99 + "…"
 
 
+def test_a_path_may_be_broken_behind_its_dots_and_underscores() -> None:
+    assert showing.path_text("a_b.c<d") == "a_<wbr>b.<wbr>c&lt;d"
+    assert showing.path_text("") == ""
+
+
 # Looking into pickles.
 
 

@@ -234,13 +234,27 @@ def test_mongodb_is_told_to_be_gone(q_cluster):
         get_broker()
 
 
-def test_a_missing_library_is_told_with_its_cure(q_cluster, monkeypatch):
-    q_cluster()
-    for module in ("redis_broker", "redis_server", "redis_scripts"):
-        monkeypatch.delitem(sys.modules, f"django_q.brokers.{module}", raising=False)
-    monkeypatch.setitem(sys.modules, "redis", None)
+@pytest.mark.parametrize(
+    ("settings", "library", "extra"),
+    [
+        ({}, "redis", "redis"),
+        ({"redis": "redis://h", "receipts": False}, "redis", "redis"),
+        ({"disque_nodes": ["h"]}, "redis", "disque"),
+        ({"sqs": {}}, "boto3", "sqs"),
+        ({"sqs": {}}, "botocore", "sqs"),
+        ({"iron_mq": {}}, "urllib3", "ironmq"),
+    ],
+)
+def test_a_missing_library_is_told_with_its_cure(q_cluster, monkeypatch, settings, library, extra):
+    q_cluster(**settings)
+    for module in [name for name in sys.modules if name.startswith("django_q.brokers.")]:
+        monkeypatch.delitem(sys.modules, module)
+    parts = [name for name in sys.modules if name.startswith(f"{library}.")]
+    for module in [library, *parts]:
+        monkeypatch.setitem(sys.modules, module, None)
 
-    with pytest.raises(ConfigurationError, match=r"django-q3\[redis\].*\"orm\": \"default\""):
+    words = rf"needs the library {library}, .*django-q3\[{extra}\].*\"orm\": \"default\""
+    with pytest.raises(ConfigurationError, match=words):
         get_broker()
 
 

@@ -78,7 +78,7 @@ def test_dead_nodes_are_all_named_and_fast(q_cluster, make):
     with pytest.raises(BrokerUnavailable, match="disque_nodes") as caught:
         make().enqueue("a")
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert all(f"127.0.0.1:{port} (" in str(caught.value) for port in ports)
     assert "refused" in str(caught.value)
     assert "cret" not in str(caught.value)
@@ -92,6 +92,18 @@ def test_a_host_that_does_not_exist_is_told(q_cluster, make):
         make().enqueue("a")
 
     assert time.monotonic() - began < 5
+
+
+def test_a_ping_ends_in_time_when_the_name_is_not_resolved(q_cluster, make, monkeypatch):
+    q_cluster(disque_nodes=["slow.example"])
+    broker = make()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(10))
+    began = time.monotonic()
+
+    with pytest.raises(BrokerUnavailable, match="disque_nodes"):
+        broker.ping()
+
+    assert time.monotonic() - began < 5.0
 
 
 def test_silent_nodes_are_told_in_time(silent, q_cluster, make):
@@ -132,7 +144,7 @@ def test_one_live_node_is_enough(node, silent, q_cluster, make):
     began = time.monotonic()
     assert broker.lease(1, 0.3) == []
     assert broker.queue_size() == 0
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
 
 
 def test_a_node_that_was_restarted_is_found_again(node, q_cluster, make):

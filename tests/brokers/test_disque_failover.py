@@ -122,7 +122,7 @@ def test_a_frozen_node_delays_one_call(pair, make):
 
     began = time.monotonic()
     assert broker.lease(1, 0.1) == []
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
     one.resume()
 
 

@@ -130,7 +130,7 @@ def test_a_wrong_password_is_told_by_the_name_of_its_setting(locked, q_cluster, 
             call()
         assert "cret" not in str(caught.value)
         assert not isinstance(caught.value, BrokerUnavailable)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
 
 
 def test_the_password_comes_from_the_environment_with_the_nodes(

@@ -247,7 +247,7 @@ def test_a_waiting_worker_gets_a_package_at_once(broker, server):
         leases = broker.lease(10, 5.0)
 
         assert payloads(leases) == ["a"]
-        assert 0.2 < time.monotonic() - began < 0.8
+        assert 0.2 < time.monotonic() - began < 2.5
 
 
 def test_a_paused_queue_gives_nothing_and_refuses(broker, server):

@@ -1,7 +1,8 @@
 """The ORM broker keeps the contract on every database, and what is its own."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -25,9 +26,11 @@ class TestORM(BrokerSuite):
     """SQLite, PostgreSQL, MariaDB."""
 
     @pytest.fixture(autouse=True)
-    def _chosen(self, database: str, q_cluster: Callable[..., Any]) -> None:
+    def _chosen(self, database: str, q_cluster: Callable[..., Any]) -> Iterator[None]:
         q_cluster(orm=database)
         self.alias = database
+        with contextlib.ExitStack() as self.for_this_test:
+            yield
 
     def make_broker(self) -> Broker:
         return ORM(self.queue_name())
@@ -36,7 +39,8 @@ class TestORM(BrokerSuite):
         nowhere = {"NAME": "/nowhere/at/all"} if self.alias == "default" else {"PORT": 1}
         broker = ORM(self.queue_name())
         broker.alias = f"dead {self.alias}"
-        connections.settings[broker.alias] = {**connections.settings[self.alias], **nowhere}
+        entry = {**connections.settings[self.alias], **nowhere}
+        self.for_this_test.enter_context(databases.guest(broker.alias, entry))
         return broker
 
     def in_child(self, work: Callable[[], Any]) -> Callable[[], Any]:

@@ -35,9 +35,10 @@ def test_an_idle_lease_knows_when_the_next_is_due(broker: ORM) -> None:
     (lease,) = broker.lease(1, 5.0)
 
     assert lease.payload == "later"
-    assert 0.3 < time.monotonic() - began < 0.4 + Conf.POLL + 0.3
+    assert 0.3 < time.monotonic() - began < 2.5
 
 
+@pytest.mark.alone
 def test_an_idle_lease_wakes_for_a_new_package(broker: ORM) -> None:
     limit = Conf.POLL + 0.05 if broker.alias == "mariadb" else 0.05
 
@@ -75,7 +76,7 @@ def test_a_claim_steps_over_rows_that_are_not_ready(broker: ORM) -> None:
     broker.enqueue("ready")
 
     assert "django_q_ormq_claim" in _plan_of_claim(broker)
-    assert _time_to_claim(broker, 1) < 0.02
+    _assert_that_claims_are_quick(broker, 1)
 
 
 def test_a_claim_reads_no_more_than_it_takes(broker: ORM) -> None:
@@ -83,7 +84,7 @@ def test_a_claim_reads_no_more_than_it_takes(broker: ORM) -> None:
     _double(broker, 9)  # to 51,200 rows, of which the planner's statistics know nothing
 
     assert "django_q_ormq_claim" in _plan_of_claim(broker)
-    assert _time_to_claim(broker, 10) < 0.02
+    _assert_that_claims_are_quick(broker, 10)
 
 
 def test_a_claim_leaps_over_priorities_of_which_nothing_is_ready(broker: ORM) -> None:
@@ -116,16 +117,24 @@ def _double(broker: ORM, times: int) -> None:
             cursor.execute(double)
 
 
+def _assert_that_claims_are_quick(broker: ORM, count: int) -> None:
+    """Compare with a short queue: the shortest of some, taken in turns on a busy machine."""
+    short = ORM(f"{broker.list_key}-short")
+    short.enqueue_many(["ready"] * count)
+    times = [[_time_to_claim(each, count) for each in (short, broker)] for _ in range(15)]
+
+    quickest_of_short, quickest = map(min, zip(*times, strict=True))
+    # A scan of all rows takes fifty times as long, and more.
+    assert quickest < 5 * quickest_of_short, times
+
+
 def _time_to_claim(broker: ORM, count: int) -> float:
-    """The shortest of some, since the machine has other things to do."""
-    times = []
-    for _ in range(7):
-        began = time.perf_counter()
-        leases = broker.lease(10)
-        times.append(time.perf_counter() - began)
-        assert len(leases) == count
-        broker.release([lease.receipt for lease in leases])
-    return min(times)
+    began = time.perf_counter()
+    leases = broker.lease(10)
+    took = time.perf_counter() - began
+    assert len(leases) == count
+    broker.release([lease.receipt for lease in leases])
+    return took
 
 
 def _plan_of_claim(broker: ORM) -> str:

@@ -16,6 +16,7 @@ from django_q.brokers.orm import ORM
 from django_q.exceptions import BrokerError, BrokerUnavailable, PayloadTooLarge
 from django_q.testing import BrokerSuite
 from tests.servers import Server
+from tests.site import databases
 
 on_servers = pytest.mark.parametrize("database", ["postgres", "mariadb"], indirect=True)
 
@@ -119,14 +120,14 @@ def test_a_wait_ends_when_the_server_dies(broker: ORM, server: Server) -> None:
 
 def test_an_error_names_all_but_the_password(database: str, q_cluster: Callable[..., Any]) -> None:
     for alias, engine, port in (("pg", "postgresql", 5432), ("my", "mysql", 3306)):
-        connections.settings[alias] = {
+        entry = {
             **connections.settings["default"],
             **{"ENGINE": f"django.db.backends.{engine}", "NAME": "x", "OPTIONS": {}},
             **{"HOST": "127.0.0.2", "USER": "u", "PASSWORD": "very secret", "PORT": ""},
         }
         q_cluster(orm=alias)
 
-        with pytest.raises(BrokerUnavailable) as caught:
+        with databases.guest(alias, entry), pytest.raises(BrokerUnavailable) as caught:
             ORM().lease()
 
         assert f'"{alias}"' in str(caught.value)
@@ -232,12 +233,13 @@ def test_missing_tables_are_told(
     tmp_path: Path, database: str, q_cluster: Callable[..., Any]
 ) -> None:
     empty = {**connections.settings[database], "NAME": tmp_path / "empty.sqlite3"}
-    connections.settings["empty"] = empty
     q_cluster(orm="empty")
 
-    with pytest.raises(BrokerError, match="no such table.* manage.py migrate --database empty"):
+    with (
+        databases.guest("empty", empty),
+        pytest.raises(BrokerError, match="no such table.* manage.py migrate --database empty"),
+    ):
         ORM().lease()
-    connections["empty"].close()
 
 
 @pytest.mark.parametrize("database", ["mariadb"], indirect=True)

@@ -163,7 +163,7 @@ def test_one_call_of_a_producer_wakes_every_waiting_worker(broker):
         thread.join()
 
     assert sorted(payload for got, _ in came for payload in got) == list("abcd")
-    assert max(moment for _, moment in came) - sent < 0.5
+    assert max(moment for _, moment in came) - sent < 2.5
 
 
 def test_bells_that_nobody_heard_do_not_pile_up(broker):
@@ -182,7 +182,7 @@ def test_a_waiting_worker_wakes_when_a_package_is_due(broker):
 
     assert payloads(broker.lease(1, 5.0)) == ["due"]
 
-    assert 0.25 < time.monotonic() - began < 0.8
+    assert 0.25 < time.monotonic() - began < 2.5
 
 
 # Lost replies, lost scripts, lost connections.

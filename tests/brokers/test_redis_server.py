@@ -1,19 +1,15 @@
-"""How the Redis brokers connect, and what they say when the server is away or refuses."""
+"""How the Redis brokers connect, and the heartbeats that they keep."""
 
 import time
 
 import pytest
-import redis
 from django.test import override_settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from django_q.brokers.redis_broker import Redis
 from django_q.brokers.redis_list import RedisList
 from django_q.conf import Conf
-from django_q.exceptions import BrokerError, BrokerUnavailable, ConfigurationError
+from django_q.exceptions import BrokerUnavailable, ConfigurationError
 from tests.servers import Valkey
-from tests.servers.base import free_port
 
 BOTH = pytest.mark.parametrize("broker_class", [Redis, RedisList])
 
@@ -28,14 +24,6 @@ def make(request):
         return broker
 
     return make
-
-
-@pytest.fixture
-def own_server():
-    """A server that the test may freeze and stop."""
-    server = Valkey().start()
-    yield server
-    server.stop()
 
 
 def check(broker):
@@ -92,7 +80,7 @@ def test_the_projects_own_limits_are_kept(redis_url, q_cluster, make):
     # Blocks for less than the socket's limit, again and again.
     assert broker.lease(1, 1.0) == []
 
-    assert 0.9 < time.monotonic() - began < 1.6
+    assert 0.9 < time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("decode", [True, False])
@@ -125,8 +113,9 @@ def test_a_cache_that_is_not_of_django_redis_is_told(q_cluster, make):
         make().enqueue("a")
 
 
-def test_an_unknown_keyword_is_told(q_cluster, make):
-    q_cluster(redis={"hots": "127.0.0.1"})
+@pytest.mark.parametrize("settings", [{"hots": "127.0.0.1"}, "redis://127.0.0.1?hots=1"])
+def test_an_unknown_keyword_is_told(q_cluster, make, settings):
+    q_cluster(redis=settings)
 
     with pytest.raises(ConfigurationError, match="hots"):
         make().enqueue("a")
@@ -142,108 +131,6 @@ def test_a_wrong_url_is_told_without_its_password(q_cluster, make, url):
     assert "cret" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
-
-
-# Servers that are away.
-
-
-@BOTH
-def test_a_dead_port_fails_at_once_and_is_named(q_cluster, make, broker_class):
-    port = free_port()
-    q_cluster(redis=f"redis://me:secret@127.0.0.1:{port}/0")
-    began = time.monotonic()
-
-    with pytest.raises(BrokerUnavailable, match=f"127.0.0.1:{port} .*refused") as caught:
-        make(broker_class).enqueue("a")
-
-    assert time.monotonic() - began < 0.5
-    assert "secret" not in str(caught.value)
-    assert '"orm"' not in str(caught.value)
-
-
-def test_without_any_setting_the_error_shows_the_way_without_a_server(q_cluster, make):
-    q_cluster()
-    broker = make()
-    # In the place of the default one, where a Redis may run on this machine.
-    broker.connection = redis.Redis(port=free_port(), retry=Retry(NoBackoff(), 0))
-
-    with pytest.raises(BrokerUnavailable, match=r'Q_CLUSTER = \{"orm": "default"\}'):
-        broker.enqueue("a")
-
-
-def test_a_frozen_server_does_not_hold_up_a_ping(own_server, q_cluster, make):
-    q_cluster(redis=own_server.url)
-    broker = make()
-    assert broker.ping()
-
-    own_server.pause()
-    began = time.monotonic()
-    with pytest.raises(BrokerUnavailable, match=str(own_server.port)):
-        broker.ping()
-
-    assert time.monotonic() - began < 2.0
-    own_server.resume()
-
-
-def test_a_restarted_server_is_found_again(own_server, q_cluster, make):
-    q_cluster(redis=own_server.url)
-    broker = make()
-    broker.enqueue("a")
-
-    own_server.kill()
-    with pytest.raises(BrokerUnavailable):
-        broker.enqueue("b")
-    own_server.restart()
-
-    check(broker)
-
-
-def test_a_refused_login_is_not_tried_twice(redis_url, q_cluster, make):
-    q_cluster(redis=redis_url.replace("//", "//somebody:secret@"))
-
-    with pytest.raises(BrokerUnavailable, match="password") as caught:
-        make().enqueue("a")
-
-    assert "secret" not in str(caught.value)
-
-
-# Servers that refuse.
-
-
-def test_a_full_server_refuses_packages_but_lets_workers_drain(redis_url, q_cluster, make):
-    q_cluster(redis=redis_url)
-    broker = make()
-    broker.enqueue_many(["a", "b", "c", "d"])
-    lapsed = broker.lease(1)[0]
-    broker.connection.zadd("{django_q:mail}:leases", {lapsed.id: 0})
-    broker.connection.config_set("maxmemory", 1)
-    try:
-        with pytest.raises(BrokerError, match="out of memory") as caught:
-            broker.enqueue("e")
-        assert not isinstance(caught.value, BrokerUnavailable)
-
-        leases = broker.lease(3)
-        assert [lease.payload for lease in leases] == ["a", "b", "c"]
-        receipts = [lease.receipt for lease in leases]
-        assert broker.renew(receipts) == receipts
-        broker.release(receipts[:1])
-        broker.release(receipts[1:2], 60)
-        broker.acknowledge_many(receipts[2:])
-        assert (broker.queue_size(), broker.lock_size()) == (2, 0)
-    finally:
-        broker.connection.config_set("maxmemory", 0)
-
-
-def test_a_replica_is_told(own_server, q_cluster, make):
-    q_cluster(redis=own_server.url)
-    broker = make()
-    broker.connection.replicaof("127.0.0.1", free_port())
-
-    with pytest.raises(BrokerError, match="read-only replica"):
-        broker.enqueue("a")
-
-    broker.connection.replicaof("NO", "ONE")
-    check(broker)
 
 
 # Heartbeats.

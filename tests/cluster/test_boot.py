@@ -61,6 +61,26 @@ def test_wrong_settings_end_it_with_the_reason(
     assert "Q_CLUSTER[\"workers\"] is 'many'" in started.log()
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"redis": {"hots": "127.0.0.1"}}, "unexpected keyword argument 'hots'"),
+        ({"redis": "127.0.0.1:6379"}, "is not a URL of Redis"),
+        ({"django_redis": "default"}, "is not one of django-redis"),
+        ({"sqs": {"aws_regoin": "eu-west-1"}}, '"aws_regoin"'),
+    ],
+    ids=["keyword", "url", "cache", "sqs"],
+)
+def test_settings_that_only_the_broker_understands_end_it_too(
+    settings: dict[str, object], words: str, database: str, cluster: Start
+) -> None:
+    started: ClusterProcess = cluster(wait=False, **settings)
+
+    assert started.wait() == 1
+    assert words in started.log()
+    assert "Traceback" not in started.log()
+
+
 def test_an_impossible_number_of_workers_ends_it(
     database: str, redis_url: str, cluster: Start
 ) -> None:

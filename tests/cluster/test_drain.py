@@ -13,12 +13,20 @@ from django_q.cluster import Cluster
 from django_q.models import Task
 from django_q.status import Stat
 from django_q.tasks import async_task, async_tasks
-from tests.cluster.ground import is_empty, on, stat_of, wait_empty, wait_rows, wait_task
+from tests.cluster.ground import (
+    is_empty,
+    on,
+    on_all_when_long,
+    stat_of,
+    wait_empty,
+    wait_rows,
+    wait_task,
+)
 from tests.cluster.trace import Trace
 from tests.waiting import wait_until
 
-#: Tasks in a drain: the promise was tried with 10,000.
-TASKS = int(os.environ.get("DRAIN_TASKS", "2000"))
+#: Tasks in a drain, and in a short one.
+MANY, TASKS = 10_000, 2000
 
 Start = Callable[..., Any]
 
@@ -37,7 +45,16 @@ def drain_with_two(start: Start, trace: Trace, count: int) -> None:
     assert is_empty(get_broker())
 
 
-@on("redis", "postgres", "sqlite")
+@on_all_when_long("redis", "postgres", "sqlite", "mariadb")
+def test_two_clusters_run_ten_thousand_tasks_once_each(
+    place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace
+) -> None:
+    q_cluster(**place, workers=2, save_limit=0)
+
+    drain_with_two(cluster, trace, MANY)
+
+
+@on("postgres", "sqlite")
 def test_two_clusters_run_each_task_once(
     place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:

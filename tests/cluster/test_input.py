@@ -245,6 +245,7 @@ def test_a_big_batch_does_not_wait_for_its_bad_part(
     started.wait_log(f"{ids[7]}.* ran twice")
 
 
+@pytest.mark.alone
 def test_what_is_enqueued_while_it_is_busy_waits_no_longer_than_needed(
     database: str, redis_url: str, q_cluster: Start, cluster: Start
 ) -> None:

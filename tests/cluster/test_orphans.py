@@ -12,6 +12,7 @@ import pytest
 from django_q.brokers import get_broker
 from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
+    AIR,
     RETRY,
     lives,
     living,
@@ -25,8 +26,8 @@ from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
 from tests.waiting import wait_until
 
-#: The promise is two seconds; and two cores are shared with others.
-SOON = 2 + 1
+#: The promise is two seconds.
+SOON = 2 + AIR
 
 Start = Callable[..., Any]
 

@@ -60,6 +60,7 @@ def end() -> None:
     wait_empty()
 
 
+@pytest.mark.alone
 @on("postgres", "sqlite", "redis")
 def test_d25_schedules_fire_within_a_second_of_their_time(
     place: dict[str, Any], q_cluster: Start, cluster: Start, tmp_path: Path
@@ -104,6 +105,8 @@ def test_two_clusters_and_killed_housekeepers_miss_no_due_time_and_run_none_twic
     while time.monotonic() < stop_at:
         time.sleep(random.uniform(0.3, 0.9))
         disturb(clusters, cluster)
+    for trace in traces:
+        trace.wait_ends(TIME - 2, 20)
 
     end()
     for trace in traces:
@@ -112,6 +115,7 @@ def test_two_clusters_and_killed_housekeepers_miss_no_due_time_and_run_none_twic
         assert {after - before for before, after in itertools.pairwise(times)} == {SECOND}
 
 
+@pytest.mark.alone
 @on("postgres", "sqlite", "redis")
 def test_a_thousand_schedules_due_in_one_second_are_enqueued_within_two(
     place: dict[str, Any], q_cluster: Start, cluster: Start

@@ -13,6 +13,7 @@ from django_q.brokers import get_broker
 from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
+    AIR,
     RETRY,
     every_start_method,
     on,
@@ -38,27 +39,29 @@ def begin(trace: Trace, tasks: int, seconds: float) -> list[str]:
 
 @on("redis", "postgres", "sqlite")
 def test_running_tasks_end_and_waiting_ones_are_visible_at_once(
-    place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace
+    place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace, tmp_path: Path
 ) -> None:
     q_cluster(**place, workers=2, retry=RETRY, save_limit=0)
+    gate = tmp_path / "gate"
     first: ClusterProcess = cluster()
     # Quick ones before, so that the workers have leased ahead.
     async_tasks("tests.site.tasks.record", [(trace.path, f"quick{n}") for n in range(100)])
-    begin(trace, 30, 2)
+    async_tasks("tests.site.tasks.hold", [(trace.path, n, str(gate)) for n in range(30)])
+    trace.wait_ends(100)
+    wait_until(lambda: trace.started().total() == 102, what="two starts")
 
-    began = time.monotonic()
     first.popen.send_signal(signal.SIGTERM)
-    wait_until(lambda: get_broker().queue_size() >= 28, 1.5, what="what waited")
-    assert first.wait() == 0
-    assert time.monotonic() - began < 5
+    wait_until(lambda: get_broker().queue_size() == 28, what="what waited")
+    gate.touch()
+    assert first.wait(1 + AIR) == 0
 
     started, ended = trace.started(), trace.ended()
     assert started == ended
     assert set(started.values()) == {1}
     broker = get_broker()
     assert broker.lock_size() == 0
-    assert broker.queue_size() == 130 - len(ended)
-    assert Task.objects.filter(success=True).count() == len(ended)
+    assert broker.queue_size() == 28
+    assert Task.objects.filter(success=True).count() == len(ended) == 102
     assert not first.family()
 
 
@@ -75,9 +78,9 @@ def test_a_task_longer_than_shutdown_timeout_is_given_back_uncharged(
 
     began = time.monotonic()
     assert first.stop() == 0
-    assert time.monotonic() - began < 1 + 3
+    assert time.monotonic() - began < 1 + 1 + AIR
 
-    trace.wait_start("a", 2, limit=2)
+    trace.wait_start("a", 2)
     assert not Ledger.objects.exists()
     gate.touch()
     assert wait_task(task_id).success
@@ -100,7 +103,7 @@ def test_a_task_that_is_deaf_holds_nobody_up(
     began = time.monotonic()
     assert started.stop() == 0
 
-    assert time.monotonic() - began < 1 + 3
+    assert time.monotonic() - began < 1 + 1 + AIR
     assert not started.family()
     assert get_broker().queue_size() == 1
 
@@ -115,7 +118,7 @@ def test_a_worker_made_deaf_by_a_task_stops_without_being_killed(
     began = time.monotonic()
     assert started.stop() == 0
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 2 + AIR
 
 
 @on_all_when_long("redis", "postgres")
@@ -142,7 +145,7 @@ def test_a_signal_to_all_at_once_stops_in_order(
             process.send_signal(number)
     assert started.wait() == 0
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 2 + AIR
     assert get_broker().queue_size() == 5
     assert get_broker().lock_size() == 0
     assert not started.family()
@@ -161,7 +164,7 @@ def test_a_second_signal_means_now(
     began = time.monotonic()
     assert started.stop(signal.SIGINT) == 0
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 1 + AIR
     assert get_broker().queue_size() == 5
 
 
@@ -200,6 +203,19 @@ def test_a_housekeeper_killed_during_the_stop_is_replaced(
     assert started.wait() == 0
     assert get_broker().queue_size() == 5
     assert get_broker().lock_size() == 0
+
+
+def test_workers_that_leave_at_a_stop_are_not_counted_as_replaced(
+    database: str, redis_url: str, q_cluster: Start, cluster: Start
+) -> None:
+    q_cluster(redis=redis_url, workers=2)
+    started: ClusterProcess = cluster()
+    stat_of(started)
+
+    assert started.stop() == 0
+
+    last = stat_of(started)
+    assert (str(last.status), last.reincarnations) == ("Stopped", 0)
 
 
 @every_start_method

@@ -3,7 +3,7 @@
 import collections
 from pathlib import Path
 
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 
 class Trace:
@@ -30,13 +30,13 @@ class Trace:
         """How often each token ended."""
         return collections.Counter(token for token, _ in self.lines("end"))
 
-    def wait_start(self, token: object, times: int = 1, limit: float = 10.0) -> int:
+    def wait_start(self, token: object, times: int = 1, limit: float = LIMIT) -> int:
         """Wait until a token has started so often; the pid that started it last."""
         what = f"start {times} of {token}"
         wait_until(lambda: self.started()[str(token)] >= times, limit, what=what)
         return int([pid for name, pid in self.lines("start") if name == str(token)][-1])
 
-    def wait_ends(self, count: int, limit: float = 10.0) -> None:
+    def wait_ends(self, count: int, limit: float = LIMIT) -> None:
         """Wait until so many different tokens have ended."""
         wait_until(lambda: len(self.ended()) >= count, limit, what=f"{count} ends")
 

@@ -4,6 +4,8 @@ Made when a test asks for one, by pip from the usual index, and kept in `build/e
 their requirements change.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +54,7 @@ ENVIRONMENTS = {
         (
             "django-q-registry==0.5.0",
             "django-q2-email-backend==3.0.0",
+            "django-q-email==5.0.1",
             "django-q-signals==0.3.0",
             "django-q-singleton==0.0.1",
             "django-q-watchdog==0.1.1",
@@ -79,10 +83,20 @@ def python_of(name: str) -> Path:
     digest = hashlib.sha256(content).hexdigest()[:10]
     folder = FOLDER / f"{name.replace(' ', '-')}-{digest}"
     python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        _make(folder, python, environment)
-        (folder / "complete").touch()
+    with _locked(folder):
+        if not (folder / "complete").exists():
+            _make(folder, python, environment)
+            (folder / "complete").touch()
     return python
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes of the tests from making the same environment."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with open(FOLDER / f"{folder.name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _make(folder: Path, python: Path, environment: Environment) -> None:

@@ -35,12 +35,15 @@ def test_registry_plans_and_its_tasks_run(project: Project) -> None:
     assert project.do("run_plan", "a sum - QREGISTRY") == 42
 
 
-def test_email_backend_sends_through_the_cluster(project: Project, tmp_path: Path) -> None:
-    assert project.do("mail"), project.log()
+def test_email_backends_send_through_the_cluster(project: Project, tmp_path: Path) -> None:
+    for backend in ("django_q2_email_backend.backends.Q2EmailBackend",
+                    "django_q_email.backends.DjangoQBackend"):  # fmt: skip
+        assert project.do("mail", backend), project.log()
 
-    (mail,) = (tmp_path / "mails").iterdir()
-    text = mail.read_text()
-    assert "Subject: subject" in text and "<b>fat</b>" in text and "attached" in text
+    texts = [mail.read_text() for mail in (tmp_path / "mails").iterdir()]
+    assert len(texts) == 2
+    for text in texts:
+        assert "Subject: subject" in text and "<b>fat</b>" in text and "attached" in text
 
 
 def test_signals_lets_the_cluster_call_receivers(project: Project) -> None:

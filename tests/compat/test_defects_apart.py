@@ -1,6 +1,8 @@
 """What was wrong with Django Q apart from a cluster at work, and how it is now; one test for each.
 
-The number above a test is the defect's in the list that this project was begun with.
+The number above a test is the defect's in the list that this project was begun with. Those of the
+schedules have it in their names (`pytest -k "d7 or d8 or d25 or d28"`), and for D22 see also
+`tests/unit/test_recorder_books.py`.
 """
 
 import os

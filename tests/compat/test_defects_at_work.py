@@ -90,9 +90,9 @@ def test_a_slow_receiver_does_not_stop_the_heart(shared_cluster: ClusterProcess)
 
     def seen_beating() -> bool:
         moments.add(beat(shared_cluster).timestamp)
-        return len(moments) >= 5
+        return len(moments) >= 4
 
-    wait_until(seen_beating, 3, what="five heartbeats")
+    wait_until(seen_beating, 3, what="four heartbeats")
     assert fetch(task_id) is None
     assert works(shared_cluster)
     assert ended(task_id).success
@@ -219,15 +219,15 @@ def test_a_hook_is_called_once_whatever_becomes_of_the_result(
 
 # D32
 def test_waiting_and_running_are_told_apart_and_seen(shared_cluster: ClusterProcess) -> None:
-    ids = [async_task("tests.site.tasks.sleep", 0.5) for _ in range(4)]
+    ids = [async_task("tests.site.tasks.sleep", 1.0) for _ in range(4)]
 
     def running() -> bool:
         states: list[Any] = beat(shared_cluster).worker_states
         return bool({state["task_id"] for state in states} & set(ids))
 
-    wait_until(running, 3, what="a heartbeat that tells of a running task")
+    wait_until(running, 4, what="a heartbeat that tells of a running task")
     last = max((ended(id) for id in ids), key=lambda task: task.stopped)
     assert last.enqueued is not None
-    assert 0.5 <= last.time_taken() < 0.9
-    assert (last.started - last.enqueued).total_seconds() >= 0.4
+    assert 1.0 <= last.time_taken() < 1.9
+    assert (last.started - last.enqueued).total_seconds() >= 0.9
     assert os.getpid() not in beat(shared_cluster).workers

@@ -40,7 +40,8 @@ NAMES = {
         Conf logger error_reporter ErrorReporter get_ppid croniter psutil resource setproctitle
         prometheus_multiprocess
         """,
-    "django_q.cluster": "Cluster Sentinel set_cpu_affinity",
+    "django_q.cluster": "Cluster Sentinel scheduler set_cpu_affinity",
+    "django_q.scheduler": "scheduler",
     "django_q.status": "Stat Status",
     "django_q.signals": """
         pre_enqueue pre_execute post_execute post_execute_in_worker post_spawn call_hook

@@ -70,13 +70,17 @@ def test_a_receiver_of_pre_enqueue_may_change_the_package(
 ) -> None:
     q_cluster(orm="default", sync=True)
 
+    keys: set[str] = set()
+
     def change(sender: str, task: dict[str, Any], **kwargs: Any) -> None:
         assert sender == "django_q"
+        keys.update(task)
         task["args"] = (1, 2)
 
     signals.pre_enqueue.connect(change)
     request.addfinalizer(lambda: signals.pre_enqueue.disconnect(change))
 
-    task_id = async_task("tests.site.tasks.add", 20, 22)
+    task_id = async_task("tests.site.tasks.add", 20, 22, group="g", q_options={"timeout": 5})
 
+    assert keys == {*ALWAYS, "group", "timeout"} - {"cluster"}
     assert Task.objects.get(pk=task_id).result == 3

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from django.core.signing import JSONSerializer
 
+from django_q.cluster import Cluster
+from django_q.status import Stat
+
 _MORE = "cached=None, sync=None, broker=None"
 _GROUP = "failures={}, wait=0, count=None"
 
@@ -173,3 +176,18 @@ def test_objects_have_the_attributes_they_had(name: str, database: str, q_cluste
 
     for attribute in ATTRIBUTES[name].split():
         setattr(made, attribute, getattr(made, attribute))
+
+
+def test_clusters_and_heartbeats_have_the_attributes_they_had(
+    database: str, q_cluster: Any
+) -> None:
+    q_cluster(orm="default")
+    cluster, stat = Cluster(), Stat("id", 1)
+
+    for name in "name pid cluster_id host timeout sentinel stat broker".split():
+        getattr(cluster, name)
+    for name in "is_starting is_running is_stopping has_stopped".split():
+        assert getattr(cluster, name) is False
+    for name in """cluster_id pid host tob reincarnations sentinel status done_q_size task_q_size
+                   monitor pusher workers timestamp key""".split():
+        getattr(stat, name)

@@ -4,9 +4,7 @@ import ast
 import dataclasses
 import importlib
 import re
-import sys
 import tomllib
-import types
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,8 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.test import override_settings
 
-from django_q.brokers import Broker
 from django_q.checks import check_settings
 from django_q.conf import Settings
-from django_q.testing import BrokerSuite
 from tests.test_architecture import FLOORS
 
 from . import pages
@@ -65,31 +61,6 @@ def test_settings_in_examples_are_valid(
             with override_settings(Q_CLUSTER=names.get("Q_CLUSTER", {"orm": "default"})):
                 complaints = [found for found in check_settings() if found.id != "django_q.W004"]
             assert not complaints, f"{block}: {complaints}"
-
-
-# A broker of one's own.
-
-
-def _spool() -> types.ModuleType:
-    sys.path.insert(0, str(DOCS / "brokers"))
-    try:
-        return importlib.import_module("spool")
-    finally:
-        sys.path.pop(0)
-
-
-class TestSpool(BrokerSuite):
-    """The broker that the page shows keeps the contract."""
-
-    counts_deliveries = False
-
-    @pytest.fixture(autouse=True)
-    def folder(self, tmp_path):
-        with override_settings(SPOOL_FOLDER=str(tmp_path)):
-            yield
-
-    def make_broker(self) -> Broker:
-        return _spool().Spool(self.queue_name())
 
 
 # Names.
@@ -219,15 +190,6 @@ def test_every_extra_is_told_and_no_other() -> None:
     project = tomllib.loads((pages.ROOT / "pyproject.toml").read_text())["project"]
 
     assert set(told) == set(project["optional-dependencies"]) - {"test", "docs", "dev"}
-
-
-def test_every_broker_is_in_the_tables() -> None:
-    extras = set(re.findall(r"\| `\[(\w+)\]` \|", (pages.ROOT / "README.md").read_text()))
-    there = {path.stem for path in (DOCS / "brokers").glob("*.rst")} - {"index", "custom"}
-    listed = re.findall(r"^    (\w+)$", (DOCS / "brokers" / "index.rst").read_text(), re.MULTILINE)
-
-    assert there <= set(listed)
-    assert there - {"orm", "memory"} <= extras
 
 
 # The house.

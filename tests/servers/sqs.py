@@ -123,6 +123,10 @@ class Relay:
         body = {"__type": f"com.amazonaws.sqs#{code}", "message": message}
         self.prepare(operation, body, status)
 
+    def heal(self) -> None:
+        """Forget what was prepared."""
+        self._prepared = {}
+
     def answer(
         self, target: str, body: bytes, headers: dict[str, str]
     ) -> tuple[int, bytes, dict[str, str]]:

@@ -105,7 +105,7 @@ def test_the_server_answers_as_the_real_one_did():
             name, *words = words_of(call)
             reply = server.call(name, *map(replay.translate, words))
             if took:
-                assert 0.3 <= time.monotonic() - began < 1.0, line
+                assert 0.3 <= time.monotonic() - began < 3.0, line
             if not compare(replay, call, text, reply):
                 wrong.append(f"{line}\n  here: {reply!r}")
 

@@ -20,7 +20,7 @@ class Valkey(Server):
     def command(self) -> list[str]:
         """No files, one address, no warnings for want of root's settings."""
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
-        return [_program(), *words, "--save", "", "--appendonly", "no"]
+        return [program(), *words, "--save", "", "--appendonly", "no"]
 
     def answers(self) -> bool:
         """PING in the inline form, which needs no client library."""
@@ -40,7 +40,8 @@ class Valkey(Server):
             assert connection.recv(16).startswith(b"+OK")
 
 
-def _program() -> str:
+def program() -> str:
+    """The server that is there, as an absolute path; it can be a sentinel too."""
     named = os.environ.get("TEST_REDIS_SERVER")
     if named:
         return named

@@ -4,7 +4,9 @@ The servers start on first use, long after the settings were read: `add` lets th
 process finds their ports in the environment when it reads the settings.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
@@ -62,18 +64,34 @@ def server(alias: str, port: int) -> dict[str, Any]:
 
 def known() -> dict[str, dict[str, Any]]:
     """The servers whose ports stand in the environment."""
-    ports = {alias: os.environ.get(_variable(alias)) for alias in ALIASES if alias != "default"}
+    ports = {alias: os.environ.get(variable(alias)) for alias in ALIASES if alias != "default"}
     return {alias: server(alias, int(port)) for alias, port in ports.items() if port}
 
 
 def add(alias: str, port: int) -> None:
     """Make a server that has just started known to this process and its future children."""
-    os.environ[_variable(alias)] = str(port)
+    os.environ[variable(alias)] = str(port)
     settings.DATABASES[alias] = server(alias, port)
     connections.configure_settings(settings.DATABASES)
 
 
-def _variable(alias: str) -> str:
+@contextlib.contextmanager
+def guest(alias: str, entry: dict[str, Any]) -> Iterator[Any]:
+    """Let one more database in for a while, of which the rest of the tests must not hear.
+
+    Gives its connection.
+    """
+    settings.DATABASES[alias] = entry
+    connections.configure_settings(settings.DATABASES)
+    try:
+        yield connections[alias]
+    finally:
+        connections[alias].close()
+        del connections[alias], settings.DATABASES[alias]
+
+
+def variable(alias: str) -> str:
+    """Where a server's port stands in the environment."""
     return f"TEST_{alias.upper()}_PORT"
 
 

@@ -71,6 +71,16 @@ class Desk:
         self.clerk.busy_since = 0.0
         self.clerk.wake()
 
+    def quicken(self, count: int = 60) -> None:
+        """Do quick work until the clerk takes several packages at a time, then be idle."""
+        # Once is enough, unless the machine was so busy that the work was slow.
+        while self.clerk.low_water < 2:
+            self.broker.enqueue_many([f"quick {number}" for number in range(count)])
+            for _ in range(count):
+                self.finish(self.take())
+            self.rest()
+            wait_until(lambda: self.broker.lock_size() == 0, what="the quick work to be settled")
+
     def gets_nothing(self, limit: float = 0.3) -> bool:
         """Tell whether no lease comes in this time."""
         try:

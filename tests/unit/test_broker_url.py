@@ -31,6 +31,12 @@ from django_q.exceptions import ConfigurationError
             },
         ),
         ("disque://h1,h2:99", {"disque_nodes": ["h1:7711", "h2:99"]}),
+        ("disque://[::1],[::2]:99", {"disque_nodes": ["[::1]:7711", "[::2]:99"]}),
+        ("REDIS://h", {"redis": "REDIS://h"}),
+        (
+            "sqs://key:s+ec@ret@",
+            {"sqs": {"aws_access_key_id": "key", "aws_secret_access_key": "s+ec@ret"}},
+        ),
         ("disque://:pw@h1", {"disque_nodes": ["h1:7711"], "disque_auth": "pw"}),
         (
             "ironmq://project:token@host:8080?protocol=http",
@@ -56,6 +62,34 @@ def test_an_unknown_scheme_is_told_without_the_password() -> None:
         broker_settings("amqp://user:secret@host")
 
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqs://key:se/cret@?region=eu-west-1", "percent-encoded"),
+        ("sqs://key:se#cret@?region=eu-west-1", "percent-encoded"),
+        ("sqs://key:se?cret@", "percent-encoded"),
+        ("sqs://eu-west-1", "names a host"),
+        ("sqs://:secret@?region=eu-west-1", "half of the keys"),
+        ("ironmq://project:se/cret@host", "percent-encoded"),
+        ("ironmq://project:secret@host:port", "percent-encoded"),
+        ("ironmq://project:secret@host:0", "percent-encoded"),
+        ("ironmq://project:secret@[host", "percent-encoded"),
+        ("disque://:se/cret@host", "percent-encoded"),
+        ("disque://secret@host", "a user is not known"),
+        ("disque://:secret@host?ttl=5", "settings beside it"),
+        ("secretsecretsecret", "begins with 'secretsecr://'"),
+    ],
+)
+def test_what_is_written_wrong_is_told_without_what_is_secret(url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        broker_settings(url)
+
+    assert "cret@" not in str(caught.value)
+    assert "secrets" not in str(caught.value).replace("'secretsecr", "")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 def test_disque_needs_a_node() -> None:

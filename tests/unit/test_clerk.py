@@ -50,15 +50,6 @@ def desk(broker: Counting) -> Iterator[Desk]:
     made.close()
 
 
-def warm_up(desk: Desk, count: int = 60) -> None:
-    """Do quick work until the clerk takes many packages at a time."""
-    desk.broker.enqueue_many([f"quick {number}" for number in range(count)])
-    for _ in range(count):
-        desk.finish(desk.take())
-    desk.rest()
-    wait_until(lambda: desk.broker.lock_size() == 0, what="the quick work to be settled")
-
-
 # In.
 
 
@@ -84,7 +75,7 @@ def test_a_package_that_comes_later_is_there_at_once(desk: Desk) -> None:
     began = time.monotonic()
 
     assert desk.take() == (desk.slot.read_holdings().receipts[0], "late")  # type: ignore[union-attr]
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 2
 
 
 def test_an_idle_worker_waits_at_the_broker_and_does_not_poll(desk: Desk, broker: Counting) -> None:
@@ -97,7 +88,7 @@ def test_an_idle_worker_waits_at_the_broker_and_does_not_poll(desk: Desk, broker
 
 
 def test_what_is_held_stands_on_the_scoreboard_before_it_is_handed_on(desk: Desk) -> None:
-    warm_up(desk.start())
+    desk.start().quicken()
     desk.broker.enqueue_many(["a", "b", "c"])
 
     lease = desk.take()
@@ -109,14 +100,14 @@ def test_what_is_held_stands_on_the_scoreboard_before_it_is_handed_on(desk: Desk
 
 
 def test_quick_work_comes_in_growing_batches(desk: Desk, broker: Counting) -> None:
-    warm_up(desk.start(), 300)
+    desk.start().quicken(300)
 
     assert max(limit for limit, _ in broker.asked) >= 32
     assert len([1 for limit, _ in broker.asked if limit > 1]) < 60
 
 
 def test_nothing_is_taken_ahead_behind_a_slow_task(desk: Desk) -> None:
-    warm_up(desk.start())
+    desk.start().quicken()
     desk.broker.enqueue("slow")
     desk.take()
     time.sleep(0.15)
@@ -137,24 +128,24 @@ def test_an_outcome_is_settled_at_once_when_nothing_else_waits(desk: Desk) -> No
     desk.finish(desk.take())
     desk.clerk.busy_since = 0.0
 
-    wait_until(lambda: desk.broker.lock_size() == 0, 0.5)
+    wait_until(lambda: desk.broker.lock_size() == 0, 2.0)
 
 
 def test_outcomes_of_quick_work_are_settled_together(desk: Desk, broker: Counting) -> None:
-    warm_up(desk.start(), 400)
+    desk.start().quicken(400)
 
-    assert sum(broker.acknowledged) == 400
-    assert len(broker.acknowledged) < 100
+    assert sum(broker.acknowledged) >= 400
+    assert len(broker.acknowledged) < sum(broker.acknowledged) / 4
 
 
 def test_an_outcome_behind_a_running_task_is_settled_soon(desk: Desk) -> None:
-    warm_up(desk.start())
+    desk.start().quicken()
     desk.broker.enqueue_many(["quick", "slow"])
 
     desk.finish(desk.take())
     desk.take()
 
-    wait_until(lambda: desk.broker.lock_size() == 1, 1.0)
+    wait_until(lambda: desk.broker.lock_size() == 1, 3.0)
 
 
 def test_who_waits_for_an_outcome_is_told(desk: Desk) -> None:
@@ -166,7 +157,7 @@ def test_who_waits_for_an_outcome_is_told(desk: Desk) -> None:
 
     desk.clerk.hand_over(Finished(Record(None, lease.receipt), lease.receipt, None, settled))
 
-    assert settled.wait(1.0)
+    assert settled.wait(3.0)
     assert desk.broker.lock_size() == 0
 
 
@@ -175,8 +166,8 @@ def test_who_waits_for_an_outcome_is_told(desk: Desk) -> None:
 
 @pytest.fixture
 def brief(broker: Counting, q_cluster: Configure) -> None:
-    """Leases that lapse after half a second."""
-    q_cluster(retry=0.6)
+    """Leases that lapse after a second."""
+    q_cluster(retry=1.0)
 
 
 @pytest.mark.usefixtures("brief")
@@ -185,7 +176,7 @@ def test_a_lease_is_renewed_while_its_task_runs(desk: Desk) -> None:
     desk.start()
     lease = desk.take()
     assert lease is not None
-    end = time.monotonic() + 1.5
+    end = time.monotonic() + 2.5
 
     while time.monotonic() < end:
         assert desk.broker.queue_size() == 0
@@ -207,6 +198,6 @@ def test_a_lease_that_was_lost_says_so(desk: Desk) -> None:
     desk.broker.release([lease.receipt])
     (others,) = Memory.lease(desk.broker)  # type: ignore[arg-type]
 
-    wait_until(lambda: lease.until == 0.0, 2.0)
+    wait_until(lambda: lease.until == 0.0, 5.0)
     assert others.deliveries == 1
     assert desk.broker.renew([str(others.receipt)])

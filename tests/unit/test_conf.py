@@ -141,6 +141,26 @@ def test_a_wrong_value_is_told_with_what_it_must_be(
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [
+        {"redis": ["redis://:hush@host"]},
+        {"broker": ["redis://:hush@host"]},
+        {"sqs": [{"aws_secret_access_key": "hush"}]},
+        {"disque_auth": ["hush"]},
+        {"disque_nodes": {"auth": "hush"}},
+        "redis://:hush@host",
+        ["redis://:hush@host"],
+    ],
+)
+def test_a_wrong_value_is_told_without_what_is_secret_in_it(settings: Any) -> None:
+    with override_settings(Q_CLUSTER=settings), pytest.raises(ConfigurationError) as caught:
+        Conf.PREFIX  # noqa: B018
+
+    assert "must be" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "values",
     [
         {"timeout": None, "retry": 5, "grace": 0.5},

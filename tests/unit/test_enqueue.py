@@ -68,12 +68,12 @@ def test_options_are_the_tasks_and_the_rest_is_the_functions() -> None:
 
 
 @pytest.mark.usefixtures("memory")
-def test_q_options_win_and_leave_the_keyword_to_nobody() -> None:
-    async_task(tasks.noop, group="outer", name="its own", q_options={"group": "inner"})
+def test_q_options_win_and_leave_the_keyword_to_the_function() -> None:
+    async_task(tasks.noop, group="outer", timeout=5, q_options={"group": "inner"})
 
     (package,) = sent()
-    assert package["group"] == "inner"
-    assert package["kwargs"] == {"name": "its own"}
+    assert (package["group"], package["timeout"]) == ("inner", 5)
+    assert package["kwargs"] == {"group": "outer"}
 
 
 @pytest.mark.usefixtures("memory")

@@ -89,6 +89,18 @@ def test_a_few_outcomes_can_wait(outbox: Outbox, clock: Clock) -> None:
     assert outbox.due_in(clock.now) == pytest.approx(0.05)
 
 
+def test_where_acknowledgements_are_paid_for_they_wait_longer(
+    books: Books, journal: Journal, clock: Clock
+) -> None:
+    outbox = Outbox(books, journal, Tracker("default"), is_metered=True)
+    fill(outbox, 3)
+
+    clock.now += 0.4
+    assert not outbox.is_due(clock.now)
+    clock.now += 0.1
+    assert outbox.is_due(clock.now)
+
+
 def test_a_hundred_make_a_batch(outbox: Outbox, clock: Clock) -> None:
     assert fill(outbox, 100)[-1]
 

@@ -1,5 +1,6 @@
 """Pruning: the newest successes stay, whatever the database."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,15 +8,17 @@ from django.db import OperationalError, connections
 from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Success, Task
 from django_q.results.database import DatabaseStore
-from django_q.results.pruning import prune
+from django_q.results.pruning import prune, prune_by_age
 from tests.site import databases
 from tests.unit.rows import make_row
 
 pytestmark = pytest.mark.usefixtures("database")
+DAY = 86_400
 everywhere = pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
 
 
@@ -148,3 +151,47 @@ def test_a_database_that_fails_is_named(database: str, monkeypatch: pytest.Monke
 
     with pytest.raises(ResultsUnavailable, match=f"{database!r}.*the disk is full"):
         prune(1)
+
+
+# By age.
+
+
+def aged(success: bool, *days: float) -> None:
+    """Rows that stopped so many days ago; the number of days is their result."""
+    DatabaseStore().save([make_row(n, minute=n, success=success) for n in range(len(days))])
+    rows = Task.objects.filter(success=success).order_by("stopped")
+    for row, age in zip(rows, days, strict=True):
+        stopped = timezone.now() - timedelta(days=age)
+        Task.objects.filter(pk=row.pk).update(stopped=stopped, result=age)
+
+
+@everywhere
+def test_what_is_old_enough_goes_of_either_kind(database: str) -> None:
+    aged(True, 9, 5, 1)
+    aged(False, 9, 5, 1)
+
+    assert prune_by_age(None, None) == 0
+    assert prune_by_age(None, 6 * DAY) == 1
+    assert prune_by_age(2 * DAY, 6 * DAY) == 2
+
+    assert (kept(success=True), kept(success=False)) == ([1], [1, 5])
+
+
+@everywhere
+def test_what_is_old_goes_in_batches_by_an_index(database: str) -> None:
+    aged(False, *[9] * 25, 1, 1, 1)
+
+    with CaptureQueriesContext(connections[database]) as queries:
+        assert prune_by_age(2 * DAY, 2 * DAY, batch=10) == 25
+
+    assert kept() == [1, 1, 1]
+    texts = [query["sql"] for query in queries if "django_q_task" in query["sql"]]
+    assert not any("result" in text for text in texts)
+    # Three looks with a deletion each, and one that finds no successes.
+    assert len(texts) == 7
+
+
+def test_pruning_by_age_stops_in_time_too() -> None:
+    aged(False, *[9] * 5)
+
+    assert prune_by_age(None, 2 * DAY, batch=2, duration=0.0) == 2

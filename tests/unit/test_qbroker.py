@@ -3,10 +3,12 @@
 import io
 import json
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 from django.utils import timezone
 
 from django_q.brokers import get_broker
@@ -78,7 +80,7 @@ def test_what_cannot_be_undone_asks_first(
     queue: Any, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue.enqueue("a")
-    monkeypatch.setattr("builtins.input", lambda question: "no")
+    monkeypatch.setattr("builtins.input", lambda: "no")
 
     with pytest.raises(CommandError, match="Nothing was changed"):
         qbroker(command)
@@ -98,9 +100,12 @@ def test_with_yes_it_is_done(queue: Any, command: str) -> None:
     assert Delayed.objects.get().queue == "other"
 
 
-def test_nobody_at_the_prompt_is_a_no(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(question: str) -> str:
-        raise EOFError
+@pytest.mark.parametrize("end", [EOFError, KeyboardInterrupt])
+def test_nobody_at_the_prompt_is_a_no(
+    queue: Any, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    def nobody() -> str:
+        raise end
 
     monkeypatch.setattr("builtins.input", nobody)
 
@@ -115,7 +120,64 @@ def test_rejected_packages_are_listed_and_shown(queue: Any) -> None:
     assert [row["reason"] for row in as_json("rejected", "list", "--queue", "default")] == [
         "bad signature"
     ]
-    assert as_json("rejected", "show", str(number))["payload"] == "payload of bad signature"
+    (shown,) = as_json("rejected", "show", str(number))
+    assert shown["payload"] == "payload of bad signature"
+    assert "payload of bad signature" in qbroker("rejected", "show", str(number))
+
+
+def test_what_is_shown_in_json_is_one_document(queue: Any) -> None:
+    numbers = [reject("one"), reject("two")]
+
+    shown = as_json("rejected", "show", *map(str, numbers))
+
+    assert [row["id"] for row in shown] == numbers
+    assert [row["payload"] for row in as_json("rejected", "list")] == [
+        "payload of two",
+        "payload of one",
+    ]
+
+
+def test_a_long_payload_is_shortened_in_the_list(queue: Any) -> None:
+    reject("x" * 100)
+
+    (row,) = as_json("rejected", "list")
+
+    assert row["payload"] == "payload of " + "x" * 29 + "..."
+
+
+def test_moments_are_told_in_the_time_zone_of_the_site(queue: Any) -> None:
+    reject("late")
+
+    with override_settings(TIME_ZONE="Asia/Kolkata"):
+        (row,) = as_json("rejected", "list")
+
+    told = datetime.fromisoformat(row["rejected"])
+    assert told.utcoffset() == timedelta(hours=5.5)
+    assert abs(told - Rejected.objects.get().rejected) < timedelta(seconds=1)
+
+
+def test_the_question_stays_out_of_an_answer_in_json(
+    queue: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue.enqueue_many(["a", "b"])
+    queue.lease(1)
+    monkeypatch.setattr("builtins.input", lambda: "yes")
+
+    assert as_json("purge") == {"queue": "default", "purged": 1}
+
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "Take everything out of the queue 'default' (waiting: 1, leased: 1)?" in told.err
+
+
+def test_missing_tables_are_told_without_a_traceback(
+    database: str, q_cluster: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    q_cluster(orm=database)
+    monkeypatch.setattr(Rejected._meta, "db_table", "django_q_nowhere")
+
+    with pytest.raises(CommandError, match="django_q_nowhere"):
+        qbroker("rejected", "list")
 
 
 def test_a_rejected_package_goes_back_into_its_queue(queue: Any) -> None:

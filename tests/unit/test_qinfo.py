@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from django_q.brokers import get_broker
+from django_q.masks import masked
 from django_q.models import Schedule
-from django_q.monitor.settings import masked
 from django_q.results.database import DatabaseStore
 from tests.unit.heartbeats import start_cluster
 from tests.unit.rows import make_row

@@ -53,7 +53,10 @@ def person(database: str, q_cluster: Any) -> Iterator[Any]:
         seen, end = b"", time.monotonic() + limit
         while text not in seen and time.monotonic() < end:
             if select.select([main], [], [], 0.1)[0]:
-                seen += os.read(main, 65536)
+                news = os.read(main, 65536)
+                seen += news
+                # Blessed asks where the cursor is, and waits for long where nobody answers.
+                os.write(main, b"\x1b[1;1R" * news.count(b"\x1b[6n"))
         assert text in seen, seen[-2000:]
         return seen
 

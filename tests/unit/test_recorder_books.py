@@ -9,6 +9,7 @@ from django.db.models.signals import post_save
 from django.utils import timezone
 
 from django_q import signals
+from django_q.brokers import Lease
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Task
 from django_q.package import Outcome, build_package
@@ -164,6 +165,22 @@ def test_a_hook_is_called_for_what_no_table_keeps(hooked: list[Task], options: A
 
     assert [task.result for task in hooked] == ["done"]
     caches["default"].clear()
+
+
+def test_of_a_task_that_comes_back_only_the_last_run_calls_the_hook(
+    hooked: list[Task], q_cluster: Any
+) -> None:
+    q_cluster(ack_failures=False, max_attempts=3)
+
+    for delivery, calls in ((1, 0), (2, 0), (3, 1)):
+        lease = Lease(f"receipt {delivery}", "payload", deliveries=delivery)
+        outcome, made = prepare(finished("no", success=False, hook=note), lease)
+        announce(outcome, made, NoLimit())
+
+        assert len(hooked) == calls
+    outcome, made = prepare(finished("no", success=False, hook=note))  # in place
+    announce(outcome, made, NoLimit())
+    assert len(hooked) == 2
 
 
 @pytest.mark.parametrize(

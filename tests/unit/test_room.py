@@ -56,6 +56,20 @@ def test_it_begins_with_one() -> None:
     assert Room(Memory()).wanted(0, 0, 0.0) == 1
 
 
+class Metered(Memory):
+    """A broker whose calls are paid for."""
+
+    is_metered = True
+
+
+def test_where_calls_are_paid_for_a_batch_may_take_longer(clock: Clock) -> None:
+    assert fill(Room(Metered()), clock, 4, 0.4) == [1, 2, 4, 8]
+    assert fill(Room(Memory()), clock, 4, 0.4) == [1, 1, 1, 1]
+    room = Room(Metered())
+    fill(room, clock, 4, 0.4)
+    assert room.wanted(0, 0, 0.6) == 0
+
+
 def test_quick_batches_make_room_for_larger_ones(clock: Clock) -> None:
     assert fill(Room(Memory()), clock, 10, 0.01) == [1, 2, 4, 8, 16, 32, 64, 128, 200, 200]
 

@@ -49,7 +49,7 @@ def through(*args: Any, **kwargs: Any) -> TaskPackage:
         *(datetime(2026, 1, 1, tzinfo=UTC), date(2026, 1, 1), timedelta(1), decimal.Decimal("1.1")),
         *(frozenset([1]), collections.OrderedDict(a=1), Point(1, 2), echo, range(3), "x" * 5000),
     ],
-    ids=lambda value: repr(value)[:30],
+    ids=lambda value: repr(value).partition(" at 0x")[0][:30],
 )
 def test_d8_any_value_gets_through(database: str, value: Any) -> None:
     package = through(value, "beside", key=value)
@@ -83,6 +83,13 @@ def test_options_and_the_due_time_reach_a_task_with_sealed_arguments() -> None:
     assert package["kwargs"] == {"mine": when, "due": NOW.isoformat()}
     assert (package["timeout"], package["group"], package["name"]) == (5, "g", "n")
     assert package["cluster"] == "default"
+
+
+@pytest.mark.parametrize("value", [1, date(2026, 1, 1)])
+def test_a_keyword_named_as_an_option_in_q_options_is_the_functions(value: Any) -> None:
+    package = through(timeout=value, q_options={"timeout": 5})
+
+    assert (package["kwargs"], package["timeout"]) == ({"timeout": value}, 5)
 
 
 def test_a_chain_may_have_arguments_of_any_kind() -> None:

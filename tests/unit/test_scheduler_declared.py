@@ -128,7 +128,7 @@ def test_each_cluster_sees_to_its_own_queue(declare: Callable[..., None]) -> Non
         *(HOURLY | {"schedule_type": "sometimes"}, {"func": ECHO, "cron": "61 * * * *"}),
         *(HOURLY | {"repeats": "many"}, HOURLY | {"q_options": 5}, HOURLY | {"args": [lambda: 0]}),
     ],
-    ids=str,
+    ids=lambda value: str(value).partition(" at 0x")[0],
 )
 def test_a_wrong_declaration_is_told_and_the_others_are_made(
     wrong: Any, declare: Callable[..., None], caplog: pytest.LogCaptureFixture

@@ -90,7 +90,7 @@ def test_a_next_run_of_1970_does_not_flood_the_queue(kind: str, columns: dict[st
     enqueued = looking.run_due(NOW)
 
     assert enqueued <= 101
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     missed = Schedule.objects.get()
     assert missed.next_run
     steps = {"I": 60, "S": 1, "H": 3600, "D": 86_400, "M": 2_419_200}

@@ -54,6 +54,7 @@ def test_d25_a_look_costs_one_query_and_there_are_two_a_second(queries: list[str
     assert 2 <= len(queries) <= 3
 
 
+@pytest.mark.alone
 def test_d25_a_schedule_fires_at_its_time_and_not_at_the_next_look() -> None:
     due = timezone.now() + timedelta(seconds=0.8)
     make(next_run=due)
@@ -69,6 +70,7 @@ def test_d25_a_schedule_fires_at_its_time_and_not_at_the_next_look() -> None:
     assert timedelta(0) <= found[0]["started"] - due < timedelta(seconds=0.5)
 
 
+@pytest.mark.alone
 @everywhere
 def test_a_thousand_schedules_take_less_than_a_second_of_the_processor(
     database: str, caplog: pytest.LogCaptureFixture

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from django_q.brokers import Broker, broker_path, get_broker
+from django_q.brokers import Broker, broker_path, get_broker, shared_broker
 from django_q.dispatch import drop_delayed
 from django_q.exceptions import BrokerError, ConfigurationError, ResultsUnavailable
 from django_q.models import Rejected
@@ -16,6 +18,8 @@ from django_q.results.tracking import forget_waiting
 
 #: Characters of a payload that a list shows; `rejected show` gives all of it.
 _SHORT = 40
+#: Packages that `rejected list` shows at most.
+_LISTED = 1000
 
 
 class Command(BaseCommand):
@@ -51,7 +55,7 @@ class Command(BaseCommand):
                 self._rejected(options)
             else:
                 getattr(self, f"_{options['command']}")(get_broker(options["queue"]), options)
-        except (BrokerError, ConfigurationError, ResultsUnavailable) as error:
+        except (BrokerError, ConfigurationError, DatabaseError, ResultsUnavailable) as error:
             raise CommandError(str(error)) from error
 
     # -- the queue --------------------------------------------------------------------------
@@ -70,18 +74,16 @@ class Command(BaseCommand):
         self._tell(values | {"leased": broker.lock_size()}, options)
 
     def _purge(self, broker: Broker, options: dict[str, Any]) -> None:
-        waiting = broker.queue_size()
-        self._ask(f"Take {waiting} waiting packages, and all leased ones, out of the queue "
-                  f"{broker.list_key!r}? They are lost.", options)  # fmt: skip
+        waiting, sizes = _sizes(broker)
+        self._ask(f"Take everything out of {sizes}? It is lost.", options)
         broker.purge_queue()
         drop_delayed(broker.list_key)
         forget_waiting(broker.list_key)
         self._tell({"queue": broker.list_key, "purged": waiting}, options)
 
     def _delete(self, broker: Broker, options: dict[str, Any]) -> None:
-        waiting = broker.queue_size()
-        self._ask(f"Remove the queue {broker.list_key!r} with {waiting} waiting packages? "
-                  "They are lost.", options)  # fmt: skip
+        _, sizes = _sizes(broker)
+        self._ask(f"Remove {sizes}? What is in it is lost.", options)
         broker.delete_queue()
         drop_delayed(broker.list_key)
         forget_waiting(broker.list_key)
@@ -102,29 +104,36 @@ class Command(BaseCommand):
         rows = Rejected.objects.order_by("-rejected")
         if options["queue"]:
             rows = rows.filter(queue=options["queue"])
-        found = [_row(row) | {"payload": f"{row.payload[:_SHORT]}..."} for row in rows[:1000]]
+        found = [_row(row) | {"payload": _shortened(row.payload)} for row in rows[:_LISTED]]
         if options["json"]:
             self.stdout.write(json.dumps(found, indent=2))
-        elif not found:
-            self.stdout.write("No package was rejected.")
-        for row in found if not options["json"] else []:
+            return
+        for row in found:
             self.stdout.write(f"{row['id']:>6}  {row['rejected']}  {row['queue']}\n"
                               f"        {row['reason']}")  # fmt: skip
+        if not found:
+            self.stdout.write("No package was rejected.")
+        elif len(found) == _LISTED:
+            self.stdout.write(f"These are the newest {_LISTED} of {rows.count()}.")
 
     def _show_rejected(self, options: dict[str, Any]) -> None:
-        for row in self._chosen(options):
-            self._tell(_row(row), options)
+        found = [_row(row) for row in self._chosen(options)]
+        if options["json"]:
+            self.stdout.write(json.dumps(found, indent=2))
+            return
+        for values in found:
+            self._tell(values, options)
 
     def _requeue(self, options: dict[str, Any]) -> None:
         rows = self._chosen(options)
         for row in rows:
-            get_broker(row.queue).enqueue(row.payload)
+            shared_broker(row.queue).enqueue(row.payload)
             row.delete()
         self._tell({"requeued": len(rows)}, options)
 
     def _drop(self, options: dict[str, Any]) -> None:
         rows = self._chosen(options)
-        self._ask(f"Drop {len(rows)} rejected packages? They are lost.", options)
+        self._ask(f"Drop what was rejected ({len(rows)})? It is lost.", options)
         for row in rows:
             row.delete()
         self._tell({"dropped": len(rows)}, options)
@@ -157,18 +166,34 @@ class Command(BaseCommand):
         if options["yes"]:
             return
         try:
-            answer = input(f"{question} [yes/no] ")
-        except EOFError:
+            # Not to where the answer in JSON goes.
+            self.stderr.write(f"{question} [yes/no] ", style_func=str, ending="")
+            self.stderr.flush()
+            answer = input()
+        except (EOFError, KeyboardInterrupt):
+            # Nobody has ended the line of the question.
+            self.stderr.write("")
             answer = ""
         if answer.strip().lower() not in ("yes", "y"):
             raise CommandError("Nothing was changed. Give --yes to go on without being asked.")
+
+
+def _sizes(broker: Broker) -> tuple[int, str]:
+    """Give how many wait, and the queue with its sizes for a question."""
+    waiting, leased = broker.queue_size(), broker.lock_size()
+    also = "" if leased is None else f", leased: {leased}"
+    return waiting, f"the queue {broker.list_key!r} (waiting: {waiting}{also})"
+
+
+def _shortened(payload: str) -> str:
+    return payload if len(payload) <= _SHORT else f"{payload[:_SHORT]}..."
 
 
 def _row(row: Rejected) -> dict[str, Any]:
     return {
         "id": row.pk,
         "queue": row.queue,
-        "rejected": f"{row.rejected:%Y-%m-%d %H:%M:%S}",
+        "rejected": timezone.localtime(row.rejected).isoformat(" ", "seconds"),
         "reason": row.reason,
         "payload": row.payload,
     }

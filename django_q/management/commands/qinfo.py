@@ -12,6 +12,7 @@ from django_q.brokers import broker_path
 from django_q.conf import Conf
 from django_q.exceptions import DjangoQError
 from django_q.monitor.overview import look
+from django_q.monitor.pipe import until_the_reader_leaves
 from django_q.monitor.screen import overview_lines
 from django_q.monitor.settings import shown_settings
 from django_q.status import Stat
@@ -39,16 +40,20 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Show it. Exit code 1 when the broker or the database is away."""
         try:
-            if options["config"]:
-                self._show_config(options["json"])
-            elif options["ids"]:
-                self._show_ids(options["json"])
-            else:
-                self._show_overview(options["json"])
+            with until_the_reader_leaves():
+                self._show(options)
         except DjangoQError as error:
             raise CommandError(str(error)) from error
         except DatabaseError as error:
             raise CommandError(f"The database cannot be asked: {error}") from error
+
+    def _show(self, options: dict[str, Any]) -> None:
+        if options["config"]:
+            self._show_config(options["json"])
+        elif options["ids"]:
+            self._show_ids(options["json"])
+        else:
+            self._show_overview(options["json"])
 
     def _show_overview(self, as_json: bool) -> None:
         overview = look()

@@ -16,6 +16,7 @@ from django_q.monitor import terminal
 from django_q.monitor.memory_screen import Reading, memory_lines, screen_lines
 from django_q.monitor.memory_use import Machine, Process, cluster_memory, machine_memory
 from django_q.monitor.paint import Paint
+from django_q.monitor.pipe import until_the_reader_leaves
 from django_q.status import Stat
 
 #: Seconds between two pictures: reading the memory of a large process takes the kernel some time.
@@ -46,14 +47,18 @@ class Command(BaseCommand):
             reading = _read()
         except (DjangoQError, DatabaseError) as error:
             raise CommandError(str(error)) from error
+        with until_the_reader_leaves():
+            self._print(reading, options)
+        if not is_single and terminal.lacks_blessed(self.stdout):
+            self.stderr.write(terminal.cure())
+
+    def _print(self, reading: Reading, options: dict[str, Any]) -> None:
         if options["json"]:
             self.stdout.write(json.dumps(_as_dict(reading), indent=2))
             return
         paint = Paint(heading=self.style.MIGRATE_HEADING, warning=self.style.WARNING)
         lines = memory_lines(reading, paint, with_workers=options["workers"])
         self.stdout.write("\n".join(lines))
-        if not is_single and terminal.lacks_blessed(self.stdout):
-            self.stderr.write(terminal.cure())
 
 
 class _Memory:

@@ -12,6 +12,7 @@ from django_q.exceptions import DjangoQError
 from django_q.monitor import terminal
 from django_q.monitor.overview import Queue, Schedules, Tasks, cluster_as_dict
 from django_q.monitor.paint import Paint
+from django_q.monitor.pipe import until_the_reader_leaves
 from django_q.monitor.watch import Sight, Watch
 from django_q.monitor.watch_screen import View, chosen_cluster, screen_lines, snapshot_lines
 
@@ -42,7 +43,8 @@ class Command(BaseCommand):
         if not is_single and terminal.is_live(self.stdout):
             terminal.show(_Monitor(watch))
             return
-        self._print(watch.look(), options["json"])
+        with until_the_reader_leaves():
+            self._print(watch.look(), options["json"])
         if not is_single and terminal.lacks_blessed(self.stdout):
             self.stderr.write(terminal.cure())
 

@@ -12,7 +12,7 @@ if __name__ == "__main__":
     django.setup()
 
 from django.contrib.auth.models import User
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -41,13 +41,14 @@ def run_plan(name: str) -> Any:
     return value
 
 
-def mail() -> bool:
+def mail(backend: str) -> bool:
     """Send a mail through the cluster; whether that went well."""
     message = EmailMultiAlternatives("subject", "plain", "a@example.com", ["b@example.com"])
     message.attach_alternative("<b>fat</b>", "text/html")
     message.attach("note.txt", "attached", "text/plain")
+    message.connection = get_connection(backend)
     message.send()
-    return wait_for("django_q2_email_backend.backends.send_message").success
+    return wait_for(f"{backend.rpartition('.')[0]}.send_message").success
 
 
 def save_user() -> list[Any]:

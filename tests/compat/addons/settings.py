@@ -26,6 +26,6 @@ CACHES = {
         "LOCATION": os.environ["PROJECT_CACHE"],
     }
 }
-EMAIL_BACKEND = "django_q2_email_backend.backends.Q2EmailBackend"
 Q2_EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+DJANGO_Q_EMAIL_BACKEND = Q2_EMAIL_BACKEND
 EMAIL_FILE_PATH = os.path.join(os.getcwd(), "mails")
