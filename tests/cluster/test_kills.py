@@ -13,9 +13,9 @@ from django_q.brokers import get_broker
 from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
+    AT_ONCE,
     LONG,
     RETRY,
-    every_start_method,
     is_empty,
     on,
     on_all_when_long,
@@ -69,7 +69,7 @@ def test_killed_workers_idle_and_busy_lose_nothing(
     started: ClusterProcess = cluster()
     idle = stat_of(started).workers[0]
     kill(idle)
-    assert wait_children(started, 3, without=idle, limit=5) < 1
+    assert wait_children(started, 3, without=idle, limit=5) < AT_ONCE
     send_drain(trace)
 
     kills = 5
@@ -77,7 +77,7 @@ def test_killed_workers_idle_and_busy_lose_nothing(
         wait_progress(trace, n * TASKS // 10)
         victim = trace.newest_pid()
         kill(victim)
-        assert wait_children(started, 3, without=victim, limit=5) < 1
+        assert wait_children(started, 3, without=victim, limit=5) < AT_ONCE
 
     assert_nothing_lost(trace, kills)
     assert started.stop() == 0
@@ -98,7 +98,7 @@ def test_a_killed_housekeeper_loses_nothing(
     victim = trace.newest_pid()
     kill(victim)
 
-    assert wait_children(started, 3, without=housekeeper, limit=5) < 1
+    assert wait_children(started, 3, without=housekeeper, limit=5) < AT_ONCE
     assert_nothing_lost(trace, kills=1)
     assert stat_of(started).housekeeper != housekeeper
     assert started.stop() == 0
@@ -163,7 +163,6 @@ def test_the_worker_that_dies_before_it_worked_is_replaced_each_time(
     assert wait_task(task_id).result == 3
 
 
-@every_start_method
 def test_nothing_that_was_finished_is_lost_with_its_worker(
     database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:
