@@ -69,7 +69,7 @@ def test_a_deaf_task_is_given_its_time(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, kill: bool, after: float
 ) -> None:
     now = [time.monotonic()]
-    monkeypatch.setattr(cancelling.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("django_q.cluster.cancelling.time.monotonic", lambda: now[0])
     desk.slot.write_mark(mark("a"))
     cancellations.ask(["a"], kill=kill)
     housekeeper = Cancelling(desk.board, [desk.slot])
