@@ -152,3 +152,19 @@ def test_each_task_is_told_about_itself(
 
     wait_rows(40, success=True)
     assert {row.pk: row.result for row in Task.objects.all()} == {pk: [pk, pk] for pk in ids}
+
+
+def test_a_queue_without_leases_is_worked_off_side_by_side_too(
+    database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
+) -> None:
+    q_cluster(redis=redis_url, receipts=False, workers=1, save_limit=0, **BOTH)
+    cluster()
+
+    async_tasks("tests.site.tasks.record", [(trace.path, f"f{n}", 0.01) for n in range(50)])
+    async_tasks(f"{SITE}.record_dozing", [(trace.path, f"c{n}", 0.01) for n in range(50)])
+    wait_rows(100, success=True)
+    deadly = async_task("tests.site.tasks.kill_self")
+
+    assert "signal SIGKILL" in wait_task(deadly).result
+    assert trace.started() == trace.ended()
+    assert set(trace.started().values()) == {1}
