@@ -62,7 +62,7 @@ def dispatch(broker: Broker, packages: Sequence[Follower]) -> None:
     is due: see `django_q.cluster.delayed`. Raises what the broker raises, and ResultsUnavailable.
     """
     if len(packages) == 1 and not (packages[0].delay or packages[0].priority):
-        broker.enqueue(packages[0].payload)
+        broker.enqueue_many([packages[0].payload])
         return
     groups: dict[tuple[float, int], list[Follower]] = {}
     for package in packages:

@@ -38,8 +38,9 @@ from django_q.models.ledger import package_key
 _LONGEST_WAIT = 1.0
 #: Pause before a busy worker asks an empty queue again; an idle one waits on the server.
 _EMPTY_PAUSE = 0.02
-#: The same where some places of a worker are taken, perhaps for long: it grows to this.
-_LONGEST_EMPTY_PAUSE = 0.1
+#: The same where some places of a worker are taken, perhaps for long: it grows to this; to the
+#: second where each call is paid for.
+_LONGEST_EMPTY_PAUSE = {False: 0.1, True: 1.0}
 #: Longest pause of a round: the beat of the slot, and the look at the supervisor's pipe.
 _LONGEST_PAUSE = 0.25
 #: How long a running task may go on when the supervisor is gone.
@@ -198,8 +199,9 @@ class Clerk(threading.Thread):
         self.low_water = self._room.low_water
         if not leases:
             self._ask_again = time.monotonic() + self._empty_pause
-            longest = _LONGEST_EMPTY_PAUSE if self.running else _EMPTY_PAUSE
-            self._empty_pause = min(2 * self._empty_pause, longest)
+            if self.running:
+                longest = _LONGEST_EMPTY_PAUSE[self._broker.is_metered]
+                self._empty_pause = min(2 * self._empty_pause, longest)
             return is_idle and not self._patience.is_waiting
         self._empty_pause = _EMPTY_PAUSE
         self._take_in(leases)

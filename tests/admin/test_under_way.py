@@ -16,7 +16,7 @@ from .desk import HTML, act, client_with, get, names, page
 
 def make_tracked(id: str, **values: Any) -> Tracked:
     now = timezone.now()
-    common = {"name": f"task-{id}", "func": "shop.tasks.work", "queue": "default"}
+    common: dict[str, Any] = {"name": f"task-{id}", "func": "shop.tasks.work", "queue": "default"}
     common |= {"state": "queued", "enqueued": now - timedelta(seconds=9), "seen": now}
     return Tracked.objects.create(id=id, **common | values)
 

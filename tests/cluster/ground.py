@@ -24,8 +24,11 @@ every_start_method = pytest.mark.parametrize(
 #: from what happens otherwise: after RETRY, or never.
 AIR = 3
 #: Seconds until work of a dead machine comes back: what is done far earlier did not wait for it.
-#: Where workers load the project themselves, each takes a while to come.
-RETRY = 60 if os.environ.get("START_METHOD", "fork") == "fork" else 180
+RETRY = 60
+#: Seconds in which a new worker is there. One that loads the project itself takes a while.
+AT_ONCE = 1 if os.environ.get("START_METHOD", "fork") == "fork" else 20
+#: All waiting may take so many times as long.
+_PATIENCE = 1 if AT_ONCE == 1 else 5
 #: Alias of the database for each place where packages can be.
 _ALIASES = {"redis": "default", "sqlite": "default", "postgres": "postgres", "mariadb": "mariadb"}
 
@@ -52,13 +55,14 @@ def is_empty(broker: Broker) -> bool:
 def wait_empty(limit: float = 2 * LIMIT, queue: str | None = None) -> None:
     """Wait until the queue is empty, leases included."""
     broker = get_broker(queue)
-    wait_until(lambda: is_empty(broker), limit, what="an empty queue")
+    wait_until(lambda: is_empty(broker), _PATIENCE * limit, what="an empty queue")
 
 
 def wait_task(task_id: str, limit: float = LIMIT) -> Task:
     """Wait until the row of a task is there."""
     try:
-        return wait_until(lambda: Task.objects.filter(pk=task_id).first(), limit, what="the result")
+        rows = Task.objects.filter(pk=task_id)
+        return wait_until(rows.first, _PATIENCE * limit, what="the result")
     except AssertionError as error:
         broker = get_broker()
         sizes = f"{broker.queue_size()} wait, {broker.lock_size()} are leased"
@@ -68,7 +72,7 @@ def wait_task(task_id: str, limit: float = LIMIT) -> Task:
 def wait_rows(count: int, limit: float = 2 * LIMIT, **wanted: Any) -> None:
     """Wait until so many results are there."""
     rows = Task.objects.filter(**wanted)
-    wait_until(lambda: rows.count() >= count, limit, what=f"{count} results")
+    wait_until(lambda: rows.count() >= count, _PATIENCE * limit, what=f"{count} results")
 
 
 def stat_of(cluster: ClusterProcess, limit: float = LIMIT) -> Stat:
@@ -78,7 +82,7 @@ def stat_of(cluster: ClusterProcess, limit: float = LIMIT) -> Stat:
         stats = (stat for stat in Stat.get_all() if stat.pid == cluster.pid)
         return next((stat for stat in stats if str(stat.status) != "Starting"), None)
 
-    return wait_until(found, limit, what="the heartbeat")
+    return wait_until(found, _PATIENCE * limit, what="the heartbeat")
 
 
 def lives(process: psutil.Process) -> bool:
@@ -109,5 +113,5 @@ def wait_children(cluster: ClusterProcess, count: int, without: int, limit: floa
         pids = [child.pid for child in cluster.children() if lives(child)]
         return len(pids) == count and without not in pids
 
-    wait_until(is_replaced, limit, what="a new child")
+    wait_until(is_replaced, _PATIENCE * limit, what="a new child")
     return time.monotonic() - began

@@ -14,9 +14,9 @@ from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
     AIR,
+    AT_ONCE,
     LONG,
     RETRY,
-    every_start_method,
     is_empty,
     on,
     on_all_when_long,
@@ -166,7 +166,6 @@ def test_the_worker_that_dies_before_it_worked_is_replaced_each_time(
     assert wait_task(task_id).result == 3
 
 
-@every_start_method
 def test_nothing_that_was_finished_is_lost_with_its_worker(
     database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
 ) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from django_q.models import Task
-from django_q.tasks import async_task, async_tasks
+from django_q.models import Ledger, Task
+from django_q.tasks import async_task, async_tasks, cancel
 from tests.cluster.ground import (
     every_start_method,
     on,
@@ -13,6 +13,7 @@ from tests.cluster.ground import (
     wait_rows,
     wait_task,
 )
+from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
 from tests.waiting import wait_until
 
@@ -99,3 +100,71 @@ def test_what_coroutines_leave_behind_harms_nobody(
     assert wait_task(async_task("tests.site.tasks.answer")).result == 42
     assert not wait_task(async_task("tests.site.tasks.fail_later")).success
     assert started.stop() == 0
+
+
+def test_what_was_cancelled_ends_and_its_neighbours_go_on(
+    database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
+) -> None:
+    q_cluster(redis=redis_url, workers=1, save_limit=0, **BOTH)
+    started: ClusterProcess = cluster()
+    cancelled = [async_task(f"{SITE}.step", 60_000), async_task(f"{SITE}.doze", 600)]
+    others = [
+        async_task(f"{SITE}.step", 200),
+        async_task(f"{SITE}.record_dozing", trace.path, 1, 2),
+    ]
+    trace.wait_start(1)
+
+    for task_id in cancelled:
+        cancel(task_id)
+
+    for task_id in cancelled:
+        assert wait_task(task_id).cause == "cancelled"
+    assert all(wait_task(task_id).success for task_id in others)
+    assert "died" not in started.log()
+
+
+@on("postgres")
+def test_what_is_cancelled_at_any_price_costs_its_neighbours_a_start(
+    place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace
+) -> None:
+    q_cluster(**place, workers=1, save_limit=0, **BOTH)
+    started: ClusterProcess = cluster()
+    deaf = async_task("tests.site.tasks.sleep", 600)
+    others = async_tasks(f"{SITE}.record_dozing", [(trace.path, n, 3.0) for n in range(3)])
+    trace.wait_start(2)
+
+    cancel(deaf, kill=True)
+
+    assert wait_task(deaf).cause == "cancelled"
+    wait_rows(3, pk__in=others, success=True)
+    assert max(trace.started().values()) <= 2
+    assert not Ledger.objects.exclude(deaths=0).exists()
+    assert started.log().count("died (its task was cancelled)") == 1
+
+
+def test_each_task_is_told_about_itself(
+    database: str, redis_url: str, q_cluster: Start, cluster: Start
+) -> None:
+    q_cluster(redis=redis_url, workers=1, **BOTH)
+    cluster()
+
+    ids = [async_task(f"{SITE}.{name}") for name in ("tell_id", "tell_id_later") for _ in range(20)]
+
+    wait_rows(40, success=True)
+    assert {row.pk: row.result for row in Task.objects.all()} == {pk: [pk, pk] for pk in ids}
+
+
+def test_a_queue_without_leases_is_worked_off_side_by_side_too(
+    database: str, redis_url: str, q_cluster: Start, cluster: Start, trace: Trace
+) -> None:
+    q_cluster(redis=redis_url, receipts=False, workers=1, save_limit=0, **BOTH)
+    cluster()
+
+    async_tasks("tests.site.tasks.record", [(trace.path, f"f{n}", 0.01) for n in range(50)])
+    async_tasks(f"{SITE}.record_dozing", [(trace.path, f"c{n}", 0.01) for n in range(50)])
+    wait_rows(100, success=True)
+    deadly = async_task("tests.site.tasks.kill_self")
+
+    assert "signal SIGKILL" in wait_task(deadly).result
+    assert trace.started() == trace.ended()
+    assert set(trace.started().values()) == {1}

@@ -12,6 +12,7 @@ from django.db import connections
 
 from django_q.exceptions import TimeoutException
 from django_q.models import Task
+from django_q.tasks import current_task
 from tests.site.tasks import write
 
 
@@ -92,3 +93,22 @@ async def cancel_all() -> Any:
     for task in asyncio.all_tasks():
         task.cancel()
     await asyncio.sleep(600)
+
+
+def tell_id() -> list[str]:
+    """Give the id of this task, before and after a pause."""
+    before = _own_id()
+    time.sleep(0.02)
+    return [before, _own_id()]
+
+
+async def tell_id_later() -> list[str]:
+    """The same, as a coroutine; the second time in another thread."""
+    before = _own_id()
+    await asyncio.sleep(0.02)
+    return [before, await sync_to_async(_own_id)()]
+
+
+def _own_id() -> str:
+    task = current_task()
+    return "" if task is None else task.id

@@ -4,8 +4,15 @@ import asyncio
 import os
 import time
 
+from django_q.current import CurrentTask
 from django_q.tasks import TaskCancelled, current_task
 from tests.site.tasks import write
+
+
+def _current() -> CurrentTask:
+    task = current_task()
+    assert task is not None
+    return task
 
 
 def report(gate: str) -> int:
@@ -13,7 +20,7 @@ def report(gate: str) -> int:
     times = 0
     while not os.path.exists(gate):
         times += 1
-        current_task().progress(times % 50 + 1, 50, f"step {times}")
+        _current().progress(times % 50 + 1, 50, f"step {times}")
         time.sleep(0.001)
     return times
 
@@ -23,7 +30,7 @@ def clean_up(path: str) -> None:
     try:
         time.sleep(600)
     except TaskCancelled:
-        write(path, f"cancelled {current_task().cancelled}")
+        write(path, f"cancelled {_current().cancelled}")
         raise
 
 
@@ -32,7 +39,7 @@ def look(path: str) -> str:
     write(path, "start")
     while True:
         try:
-            while not current_task().cancelled:
+            while not _current().cancelled:
                 time.sleep(0.01)
             time.sleep(0.5)
             return "done all the same"

@@ -186,7 +186,7 @@ def test_a_broker_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*args: Any, **kwargs: Any) -> NoReturn:
         raise BrokerUnavailable("Redis at host:1 cannot be reached")
 
-    monkeypatch.setattr(Memory, "enqueue", away)
+    monkeypatch.setattr(Memory, "enqueue_many", away)
 
     with pytest.raises(BrokerUnavailable, match="host:1"):
         async_task(tasks.noop)
