@@ -16,8 +16,8 @@ from django_q.iterations import collector
 from django_q.limit_options import check_limits
 from django_q.models import Task
 from django_q.options import CALLBACKS, take_options, travelling
-from django_q.package import seal_package
 from django_q.results import gatherings, lookup
+from django_q.sealed import seal_package
 from django_q.signing import SignedPackage
 
 #: Options of an iteration that belong to the task which collects, not to its parts.

@@ -16,8 +16,9 @@ from django_q.followers import link_parts
 from django_q.models import Delayed
 from django_q.options import CALLBACKS
 from django_q.order_options import time_left
-from django_q.package import Follower, TaskPackage, seal_package
+from django_q.package import Follower, TaskPackage
 from django_q.results.trouble import told
+from django_q.sealed import seal_package
 
 
 def make_ready(broker: Broker, package: TaskPackage, now: datetime | None = None) -> Follower:

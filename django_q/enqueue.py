@@ -19,8 +19,9 @@ from django_q.following import followed
 from django_q.options import take_options
 from django_q.order_options import settle_order
 from django_q.outbox import post, way_of
-from django_q.package import TaskPackage, build_package, open_package, seal_package
+from django_q.package import TaskPackage, build_package
 from django_q.recorder import announce, make_stores, prepare, record
+from django_q.sealed import open_package, seal_package
 from django_q.soft_limit import NoLimit
 
 #: Packages that go to the broker in one call: some hundred fill a round trip.

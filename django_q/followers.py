@@ -15,16 +15,8 @@ from django_q.exceptions import FailedResult, PackageError
 from django_q.executor import send_signal
 from django_q.options import CALLBACKS, FOLLOWED, options_in_company, take_options
 from django_q.order_options import time_left
-from django_q.package import (
-    FailureCause,
-    Follower,
-    Outcome,
-    TaskPackage,
-    build_package,
-    derived_id,
-    open_package,
-    seal_package,
-)
+from django_q.package import FailureCause, Follower, Outcome, TaskPackage, build_package, derived_id
+from django_q.sealed import open_package, seal_package
 
 #: Options of a link that the next one has too.
 _INHERITED = ("group", "cached", "cluster", "sync", "chain_goes_on", "pass_result")

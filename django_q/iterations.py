@@ -8,9 +8,10 @@ Parts that a producer of django-q2 sent are understood too: there each has the n
 from typing import Any
 
 from django_q.conf import Conf
-from django_q.package import TaskPackage, build_package, function_path, seal_package
+from django_q.package import TaskPackage, build_package, function_path
 from django_q.results.base import Row
 from django_q.results.gatherings import Opening, Part
+from django_q.sealed import seal_package
 
 _GATHER = "django_q.results.gatherings.gather"
 #: Places of the parts are numbers of 31 bits, which every database takes.

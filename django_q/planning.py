@@ -18,8 +18,9 @@ from django_q.exceptions import PackageError
 from django_q.models import Ledger, Schedule
 from django_q.models.timing import as_stored
 from django_q.options import OPTIONS, take_options
-from django_q.package import build_package, function_path, seal_package
+from django_q.package import build_package, function_path
 from django_q.schedule_arguments import keep
+from django_q.sealed import seal_package
 
 #: Keywords of `schedule` that are columns; all others go to the function.
 _COLUMNS = (

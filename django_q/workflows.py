@@ -17,14 +17,9 @@ from django_q.followers import check_member, element_package, link_parts
 from django_q.functions import check_element
 from django_q.options import OPTIONS, options_in_company, take_options
 from django_q.order_options import settle_order
-from django_q.package import (
-    TaskPackage,
-    build_package,
-    derived_id,
-    function_path,
-    seal_package,
-)
+from django_q.package import TaskPackage, build_package, derived_id, function_path
 from django_q.results import gatherings
+from django_q.sealed import seal_package
 
 _CALL = "django_q.results.gatherings.call_with_results"
 #: Options of a group that its callback has too.

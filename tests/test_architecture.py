@@ -31,6 +31,7 @@ FLOORS = (
     ("signing", "checks", "reporters", "limit_options", "order_options"),
     ("options",),
     ("package", "apps", "schedule_arguments"),
+    ("sealed",),
     ("run",),
     ("current", "retries"),
     ("models", "executor"),

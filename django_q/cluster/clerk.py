@@ -24,10 +24,11 @@ import time
 
 from django_q.brokers import Broker, Lease
 from django_q.cluster.giving_back import give_back
+from django_q.cluster.held import HeldLeases
 from django_q.cluster.outbox import Finished, Outbox
 from django_q.cluster.patience import Patience
 from django_q.cluster.room import Room
-from django_q.cluster.scoreboard import Holdings, Scoreboard, Slot, State
+from django_q.cluster.scoreboard import Scoreboard, Slot, State
 from django_q.cluster.settlement import Settlement
 from django_q.cluster.system import block_signals, kill_group
 from django_q.cluster.tracker import Tracker
@@ -77,7 +78,7 @@ class Clerk(threading.Thread):
         self._board = board
         self._slot = slot
         self._life = life
-        self._held: dict[str, Lease] = {}
+        self._held = HeldLeases(broker, slot)
         self._returned: collections.deque[Lease] = collections.deque()
         #: Follows what runs.
         self.tracker = Tracker(broker.list_key)
@@ -88,7 +89,6 @@ class Clerk(threading.Thread):
         self._is_woken = False
         self._main_has_left = False
         self._patience = Patience()
-        self._next_renewal = time.monotonic() + Conf.RETRY / 3
         self._ask_again, self._empty_pause = 0.0, _EMPTY_PAUSE
 
     # -- called by the main thread ------------------------------------------------------------
@@ -129,7 +129,7 @@ class Clerk(threading.Thread):
         block_signals(signal.valid_signals())
         try:
             # The holder's name first: a lease whose reply nobody read can be found by it.
-            self._write_holdings()
+            self._held.write()
             while not self._round():
                 pass
         except BaseException:  # the main thread would wait for ever; the housekeeper recovers all
@@ -148,7 +148,7 @@ class Clerk(threading.Thread):
             self.stop()
         if self._outbox and (self.is_stopping or self.inbox.empty() or self._outbox.is_due(now)):
             self._settle()
-        self._renew_due(now)
+        self._held.renew(now, self._patience)
         self.tracker.look(now, self._board.wishes)
         is_stuck = self.busy_since and now - self.busy_since > _LONGEST_WAIT
         if is_stuck or self.is_stopping:
@@ -174,8 +174,7 @@ class Clerk(threading.Thread):
             self._wake.get(timeout=max(pause, 0.001))
 
     def _settle(self) -> None:
-        for receipt in self._outbox.settle():
-            self._held.pop(receipt, None)
+        self._held.drop(self._outbox.settle())
 
     # -- leasing ------------------------------------------------------------------------------
 
@@ -223,37 +222,12 @@ class Clerk(threading.Thread):
 
     def _take_in(self, leases: list[Lease]) -> None:
         """Say on the scoreboard what is held, then let the main thread have it."""
-        self._held |= {lease.receipt: lease for lease in leases if lease.receipt is not None}
-        while not self._write_holdings():
-            # What the slot cannot hold would wait for `retry` after a death: it is not kept.
-            extra = leases[len(leases) // 2 :]
-            leases = leases[: len(leases) // 2]
-            for lease in extra:
-                self._held.pop(lease.receipt or "", None)
-            self._returned.extend(extra)
-            if not extra:
-                break
+        leases, extra = self._held.take(leases)
+        self._returned.extend(extra)
         # While it waited at the server somebody may have cancelled what came now.
         self.tracker.hear(self._board.wishes)
         for lease in leases:
             self.inbox.put(lease)
-
-    def _write_holdings(self) -> bool:
-        return self._slot.write_holdings(Holdings(self._broker.holder, tuple(self._held)))
-
-    def _renew_due(self, now: float) -> None:
-        if now < self._next_renewal or not self._broker.can_renew or not self._held:
-            return
-        receipts = list(self._held)
-        valid = self._patience.call(lambda: self._broker.renew(receipts))
-        if valid is None:
-            self._next_renewal = now + min(1.0, Conf.RETRY / 6)
-            return
-        self._next_renewal = now + Conf.RETRY / 3
-        for receipt in valid:
-            self._held[receipt].until = now + Conf.RETRY
-        for receipt in set(receipts) - set(valid):
-            self._held.pop(receipt).until = 0.0
 
     # -- giving back --------------------------------------------------------------------------
 
@@ -280,8 +254,7 @@ class Clerk(threading.Thread):
         if self._patience.call(lambda: give_back(self._broker, leases)) is None:
             self._returned.extendleft(reversed(leases))
             return
-        for lease in leases:
-            self._held.pop(lease.receipt or "", None)
+        self._held.drop(lease.receipt for lease in leases)
 
     def _abandon(self) -> None:
         """Leave: the supervisor is gone. The running task has a second to end by itself."""
@@ -293,7 +266,7 @@ class Clerk(threading.Thread):
             time.sleep(0.01)
         if self._outbox:
             self._settle()
-        self._returned.extend(self._held.values())
+        self._returned.extend(self._held)
         self._give_back()
         self._slot.set("state", State.LEFT)
         if self.busy_since or self.running:

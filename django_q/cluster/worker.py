@@ -32,11 +32,12 @@ from django_q.executor import (
 )
 from django_q.followers import follower_of, what_follows
 from django_q.limit_options import LIMITS
-from django_q.package import FailureCause, Outcome, TaskPackage, function_path, open_package
+from django_q.package import FailureCause, Outcome, TaskPackage, function_path
 from django_q.recorder import Record, Stores, announce, pack, prepare
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
 from django_q.retries import log_retry
+from django_q.sealed import open_package
 from django_q.soft_limit import SoftLimit
 
 

@@ -12,7 +12,8 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from django_q.models.columns import column
-from django_q.package import function_path, open_package
+from django_q.package import function_path
+from django_q.sealed import open_package
 
 _SHOWN_APART = frozenset({"id", "name", "group", "func", "args", "kwargs"})
 

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, NamedTuple
 from django_q.brokers import Broker
 from django_q.conf import Conf
 from django_q.enqueue import run_in_place
-from django_q.package import TaskPackage, function_path, open_package
+from django_q.package import TaskPackage, function_path
 from django_q.results import gatherings
+from django_q.sealed import open_package
 
 
 class _Waiting(NamedTuple):

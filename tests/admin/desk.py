@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from django_q import package
+from django_q import package, sealed
 from django_q.humanhash import uuid
 from django_q.models import OrmQ, Task
 
@@ -28,7 +28,7 @@ def make_task(result: Any = None, *, ago: float = 1.5, **fields: Any) -> Task:
 def make_queued(*args: Any, queue: str = "default", **options: Any) -> OrmQ:
     """A package in the ORM broker's queue."""
     built = package.build_package("math.sqrt", args, {}, options)
-    payload = package.seal_package(built, queue)
+    payload = sealed.seal_package(built, queue)
     return OrmQ.objects.create(key=queue, payload=payload, lock=timezone.now())
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.test import Client
 
-from django_q import package
+from django_q import package, sealed
 from django_q.admin import sending
 from django_q.exceptions import BrokerUnavailable
 from django_q.models import Failure, OrmQ, Rejected, Success, Task
@@ -190,7 +190,7 @@ def test_resubmitting_has_a_permission_of_its_own(client: Client, model: Any) ->
 
 def make_rejected(number: int = 1, queue: str = "default") -> Rejected:
     built = package.build_package("math.sqrt", (number,), {}, {})
-    payload = package.seal_package(built, queue)
+    payload = sealed.seal_package(built, queue)
     digest = Rejected.digest_of(queue, payload)
     return Rejected.objects.create(queue=queue, payload=payload, reason="r", digest=digest)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from django_q import package
+from django_q import package, sealed
 from django_q.models import Failure, OrmQ, Rejected, Success, Task
 
 from .desk import make_task
@@ -101,7 +101,7 @@ def test_the_queue_and_what_was_rejected_can_be_looked_at(visitor: Visitor) -> N
     built = package.build_package(
         "shop.orders.tasks.ship", (4711,), {"order": ORDER}, {"group": "orders", "timeout": 30}
     )
-    payload = package.seal_package(built, "default")
+    payload = sealed.seal_package(built, "default")
     row = OrmQ.objects.create(key="default", payload=payload, lock=timezone.now())
     OrmQ.objects.create(key="reports", payload=payload, lock=timezone.now() + timedelta(hours=1))
     Rejected.objects.create(queue="default", payload=payload, reason="BadSignature", digest="d")

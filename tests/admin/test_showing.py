@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from django_q import package, signing
+from django_q import package, sealed, signing
 from django_q.admin import looking, showing
 from tests.site.tasks import Unshowable
 
@@ -169,7 +169,7 @@ def test_packages_of_both_formats_can_be_looked_into(compressed: bool, q_cluster
     q_cluster(compress=compressed)
     built = package.build_package("math.sqrt", ("4" * 500,), {}, {"group": "g"})
 
-    for payload in (package.seal_package(built, "q"), signing.SignedPackage.dumps(built)):
+    for payload in (sealed.seal_package(built, "q"), signing.SignedPackage.dumps(built)):
         assert looking.look_into_package(payload) == built
 
 
@@ -177,7 +177,7 @@ def test_a_package_that_grows_too_large_is_not_looked_into(q_cluster: Any) -> No
     q_cluster(compress=True)
     built = package.build_package("math.sqrt", ("4" * 1_000_000,), {}, {})
 
-    assert looking.look_into_package(package.seal_package(built, "q")) == {}
+    assert looking.look_into_package(sealed.seal_package(built, "q")) == {}
 
 
 def test_a_pickle_cannot_reserve_memory() -> None:

@@ -11,7 +11,7 @@ from django_q.brokers.several import Several
 from django_q.cluster.delayed import DelayedPackages
 from django_q.exceptions import PackageError
 from django_q.models import Delayed
-from django_q.package import open_package
+from django_q.sealed import open_package
 from django_q.tasks import async_task
 from django_q.testing import BrokerSuite
 from tests.servers.disque import DisqueNode

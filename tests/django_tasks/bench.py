@@ -11,8 +11,8 @@ from django_q.backend import DjangoQBackend
 from django_q.brokers import get_broker
 from django_q.executor import announce_executed, execute
 from django_q.models import Task, Tracked
-from django_q.package import open_package
 from django_q.recorder import make_stores, prepare, record
+from django_q.sealed import open_package
 from django_q.soft_limit import NoLimit
 
 

@@ -7,7 +7,8 @@ from django.test import override_settings
 
 from django_q import signing
 from django_q.models import Rejected, Task
-from django_q.package import build_package, seal_package
+from django_q.package import build_package
+from django_q.sealed import seal_package
 from django_q.tasks import async_tasks
 from tests.faults.arena import Arena
 from tests.faults.scenario import scenario

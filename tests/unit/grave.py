@@ -12,8 +12,9 @@ from django_q.cluster.scoreboard import Cause, Holdings, Mark, Obituary, Phase
 from django_q.cluster.settlement import Settlement
 from django_q.exceptions import BrokerUnavailable
 from django_q.models import Ledger
-from django_q.package import Outcome, build_package, seal_package
+from django_q.package import Outcome, build_package
 from django_q.recorder import pack, prepare
+from django_q.sealed import seal_package
 from tests.unit.desk import Desk
 
 KILLED = Obituary(12, -9, Cause.NONE)

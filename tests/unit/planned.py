@@ -6,8 +6,9 @@ from typing import Any
 
 from django_q.brokers import Broker, get_broker
 from django_q.models import Schedule
-from django_q.package import TaskPackage, open_package
+from django_q.package import TaskPackage
 from django_q.scheduler import Scheduler
+from django_q.sealed import open_package
 
 Configure = Callable[..., Any]
 

@@ -38,7 +38,7 @@ class Counting(Memory):
 
 
 @pytest.fixture
-def broker(q_cluster: Configure) -> Counting:
+def broker(database: str, q_cluster: Configure) -> Counting:
     q_cluster()
     return Counting()
 

@@ -68,7 +68,7 @@ class Plain(Broker):
 
 
 @pytest.fixture
-def broker(q_cluster: Configure) -> Moody:
+def broker(database: str, q_cluster: Configure) -> Moody:
     q_cluster()
     return Moody()
 

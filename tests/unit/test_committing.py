@@ -14,7 +14,8 @@ from django_q.brokers import Broker, shared_broker
 from django_q.cluster.delayed import DelayedPackages
 from django_q.exceptions import BrokerUnavailable, PackageError
 from django_q.models import Delayed
-from django_q.package import TaskPackage, open_package
+from django_q.package import TaskPackage
+from django_q.sealed import open_package
 from django_q.tasks import async_task, async_tasks, schedule
 from tests.site import databases
 

@@ -10,7 +10,8 @@ from django_q.brokers import shared_broker
 from django_q.brokers.memory import Memory
 from django_q.enqueue import async_task, async_tasks
 from django_q.exceptions import BrokerUnavailable, PackageError, PayloadTooLarge
-from django_q.package import TaskPackage, open_package
+from django_q.package import TaskPackage
+from django_q.sealed import open_package
 from tests.site import tasks
 
 Configure = Callable[..., Any]

@@ -10,10 +10,11 @@ from django.utils import timezone
 from django_q.composition import async_iter
 from django_q.iterations import collector, is_part, part_of
 from django_q.models import Gathering, OrmQ, Task
-from django_q.package import Outcome, TaskPackage, build_package, open_package
+from django_q.package import Outcome, TaskPackage, build_package
 from django_q.recorder import make_stores, prepare, record
 from django_q.results import gatherings
 from django_q.results.base import encode_row
+from django_q.sealed import open_package
 from django_q.signing import SignedPackage
 from tests.site import tasks
 

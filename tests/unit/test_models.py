@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from django_q import package, signing
+from django_q import package, sealed, signing
 from django_q.humanhash import uuid
 from django_q.models import (
     Failure,
@@ -153,7 +153,7 @@ def test_results_of_any_kind_come_back(value: Any) -> None:
 
 def seal(**fields: Any) -> str:
     built = package.build_package("math.sqrt", (4,), {"k": 1}, {"group": "g"} | fields)
-    return package.seal_package(built, "default")
+    return sealed.seal_package(built, "default")
 
 
 def test_a_queued_package_can_be_looked_into() -> None:

@@ -13,8 +13,8 @@ from django_q.brokers import shared_broker
 from django_q.brokers.memory import Memory
 from django_q.exceptions import PackageError
 from django_q.models import Delayed, Gathering
-from django_q.package import open_package
 from django_q.scheduler import scheduler
+from django_q.sealed import open_package
 from django_q.tasks import (
     async_chain,
     async_group,

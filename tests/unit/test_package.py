@@ -8,13 +8,8 @@ from typing import Any
 import pytest
 
 from django_q.exceptions import PackageError
-from django_q.package import (
-    build_package,
-    derived_id,
-    function_path,
-    open_package,
-    seal_package,
-)
+from django_q.package import build_package, derived_id, function_path
+from django_q.sealed import open_package, seal_package
 from tests.site import tasks
 
 Q = "default"

@@ -10,7 +10,8 @@ from django.test import override_settings
 
 from django_q import signing
 from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
-from django_q.package import build_package, open_package, seal_package
+from django_q.package import build_package
+from django_q.sealed import open_package, seal_package
 from tests.site import tasks
 
 Q = "default"

@@ -14,7 +14,8 @@ from django.utils import timezone
 from django_q import checks, signing
 from django_q.exceptions import PackageError, PackageRejected
 from django_q.functions import find_function
-from django_q.package import build_package, open_package, seal_package
+from django_q.package import build_package
+from django_q.sealed import open_package, seal_package
 from tests.site import tasks
 
 Configure = Callable[..., Any]

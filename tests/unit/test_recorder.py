@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from django_q.brokers import Lease
-from django_q.package import Outcome, build_package, open_package
+from django_q.package import Outcome, build_package
 from django_q.recorder import as_task, pack, prepare, unpack
+from django_q.sealed import open_package
 from tests.site import tasks
 
 Configure = Callable[..., Any]

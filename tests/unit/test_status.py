@@ -14,7 +14,8 @@ from django_q.brokers import get_broker
 from django_q.brokers.memory import Memory
 from django_q.conf import Conf
 from django_q.exceptions import PackageRejected
-from django_q.package import build_package, open_package, seal_package
+from django_q.package import build_package
+from django_q.sealed import open_package, seal_package
 from django_q.status import Stat, Status, WorkerState
 
 

@@ -13,7 +13,8 @@ from django_q.brokers.memory import Memory
 from django_q.cluster.scoreboard import Mark, Phase, State
 from django_q.enqueue import async_task
 from django_q.models import Rejected, Task
-from django_q.package import build_package, seal_package
+from django_q.package import build_package
+from django_q.sealed import seal_package
 from tests.site import tasks
 from tests.unit.desk import Desk
 

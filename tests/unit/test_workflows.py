@@ -9,9 +9,10 @@ import pytest
 from django_q.brokers.memory import Memory
 from django_q.exceptions import PackageError
 from django_q.models import Gathering, Task
-from django_q.package import derived_id, open_package
+from django_q.package import derived_id
 from django_q.results import gatherings
 from django_q.results.database import DatabaseStore
+from django_q.sealed import open_package
 from django_q.tasks import (
     Chain,
     FailedResult,

@@ -1,0 +1,145 @@
+"""Packages as sealed text: producers seal, a worker's main thread opens.
+
+Opening is user code where the text holds a pickle.
+"""
+
+from datetime import datetime
+from typing import Any, cast
+
+from django.utils import timezone
+
+from django_q import signing
+from django_q.conf import Conf
+from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
+from django_q.package import TaskPackage, function_path
+
+#: What a package must have; `func` is a dotted path or a callable.
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "id": str,
+    "name": str,
+    "args": (tuple, list),
+    "kwargs": dict,
+    "started": datetime,
+}
+
+
+def seal_package(package: TaskPackage, queue: str) -> str:
+    """Seal a package for a queue: text that only this project's clusters of that queue open.
+
+    Raises PackageError that names the argument which cannot be pickled, and PayloadTooLarge for a
+    package that no worker would open.
+    """
+    try:
+        if Conf.LEGACY == "write":
+            sealed = signing.SignedPackage.dumps(package)
+        else:
+            sealed = signing.seal(package, "task", queue)
+    except Exception as error:  # pickling runs code of the arguments: anything may come out
+        raise PackageError(_why_unsealable(package, error)) from error
+    if len(sealed) > _largest_payload():
+        path = function_path(package["func"])
+        raise PayloadTooLarge(f"{path}: {_too_large(sealed)} Pass a reference to the data instead.")
+    return sealed
+
+
+def open_package(payload: str, queue: str) -> TaskPackage:
+    """Open sealed text that came from this queue. Runs user code (unpickling).
+
+    Raises PackageRejected with the reason when it is not a task for this queue.
+    """
+    try:
+        package = _unseal(payload, queue)
+    except signing.BadSignature as error:
+        raise PackageRejected(
+            f"The package's signature does not match ({_printable(error)}): it was sealed with "
+            "another SECRET_KEY, project name or queue, or it was changed on its way."
+        ) from error
+    except PackageRejected:
+        raise
+    except Exception as error:  # unpickling runs any code
+        raise PackageRejected(
+            f"The package cannot be read: {type(error).__name__}: {_printable(error)}. "
+            "Was a class or module that it needs moved or removed?"
+        ) from error
+    _check_opened(package)
+    if Conf.PACKAGE_MAX_AGE is not None:
+        _check_age(package, signing.sealed_at(payload))
+    return cast(TaskPackage, package)
+
+
+def _unseal(payload: str, queue: str) -> Any:
+    if len(payload) > _largest_payload():
+        raise PackageRejected(_too_large(payload))
+    if not signing.is_legacy(payload):
+        return signing.unseal(payload, "task", queue)
+    if Conf.LEGACY == "off":
+        raise PackageRejected(
+            "The package has Django Q's format, which Q_CLUSTER[\"legacy\"] = 'off' refuses."
+        )
+    return signing.SignedPackage.loads(payload)
+
+
+def _largest_payload() -> int:
+    """Give the length of the text around the largest package: base64, time and signature."""
+    return int(Conf.MAX_PACKAGE) * 4 // 3 + 256
+
+
+def _too_large(payload: str) -> str:
+    return (
+        f"The package has {len(payload)} bytes once sealed, more than "
+        f'Q_CLUSTER["max_package"] ({Conf.MAX_PACKAGE}) allows.'
+    )
+
+
+def _check_age(package: TaskPackage, sealed: float) -> None:
+    """Count from when it was to run, or was sealed: who keeps a copy cannot send it for ever."""
+    run_at = package.get("run_at")
+    since = max(sealed, run_at.timestamp() if isinstance(run_at, datetime) else 0.0)
+    age = timezone.now().timestamp() - since
+    if age > Conf.PACKAGE_MAX_AGE:
+        raise PackageRejected(
+            f"The package is {age:.0f} s old, more than "
+            f'Q_CLUSTER["package_max_age"] ({Conf.PACKAGE_MAX_AGE:g} s) allows.'
+        )
+
+
+def _check_opened(package: Any) -> None:
+    if not isinstance(package, dict):
+        raise PackageRejected(f"The package holds a {type(package).__name__}, not a task.")
+    for key, kind in _KINDS.items():
+        if not isinstance(package.get(key), kind):
+            raise PackageRejected(f"The package has no usable {key!r}: {package.get(key)!r:.100}.")
+    func = package.get("func")
+    if not 0 < len(package["id"]) <= 32 or not (isinstance(func, str) or callable(func)):
+        raise PackageRejected("The package has no usable 'id' or 'func'.")
+
+
+def _why_unsealable(package: TaskPackage, error: Exception) -> str:
+    """Find which part of the package cannot be pickled, or written as JSON, by trying each."""
+    written = "written as JSON" if Conf.SERIALIZER == "json" else "pickled"
+    parts = [(f"argument {n}", value) for n, value in enumerate(package["args"], 1)]
+    parts += [(f"argument {key!r}", value) for key, value in package["kwargs"].items()]
+    parts += [
+        (f"option {key!r}", value)
+        for key, value in package.items()
+        if key not in ("args", "kwargs")
+    ]
+    for name, value in parts:
+        try:
+            signing.serialized(value)
+        except Exception as cause:
+            what = f"{name} ({type(value).__name__} {_short(value)})"
+            return f"{function_path(package['func'])}: {what} cannot be {written}: {cause}"
+    return f"{function_path(package['func'])}: the task cannot be packed: {error}"
+
+
+def _printable(error: Exception) -> str:
+    """Give the text of an error as every database stores it: it may quote the foreign package."""
+    return str(error)[:200].encode("unicode_escape").decode()
+
+
+def _short(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # a failing __repr__ must not hide the error it is to explain
+        return "without a working repr()"
