@@ -1,7 +1,9 @@
 """A clerk, or a whole worker, with all it needs, in threads of the test."""
 
 import multiprocessing
+import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +21,10 @@ from django_q.recorder import Record, make_stores
 from tests.waiting import wait_until
 
 
+#: The process of the tests, in which a clerk is only a thread.
+_TESTS = os.getpid()
+
+
 class _Clerk(Clerk):
     """Leaves no connection behind: here its thread ends before its process."""
 
@@ -27,6 +33,12 @@ class _Clerk(Clerk):
             super().run()
         finally:
             connections.close_all()
+
+    def _abandon(self) -> None:
+        # It ends the whole group of its process. A test that fails may leave its desk open.
+        if os.getpid() == _TESTS:
+            sys.exit()
+        super()._abandon()
 
 
 class Desk:
