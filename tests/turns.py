@@ -9,6 +9,7 @@ import fcntl
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,15 +48,25 @@ class Turns:
             if not self._has_room:
                 fcntl.flock(self._room, fcntl.LOCK_UN)
 
-    def close(self) -> None:
-        """Give the files back."""
-        self._door.close()
-        self._room.close()
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self) -> Generator[None, Any, Any]:
+        """Escape what cannot be sent: half of a pair, which a test may have logged."""
+        return _sendable((yield))
 
     def _enter(self, how: int) -> None:
         fcntl.flock(self._door, fcntl.LOCK_EX)
         fcntl.flock(self._room, how)
         fcntl.flock(self._door, fcntl.LOCK_UN)
+
+
+def _sendable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: _sendable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_sendable, value))
+    return value
 
 
 def _is_alone(item: pytest.Item) -> bool:

@@ -1,6 +1,8 @@
 """The clerk gives back: at a stop, behind a slow task, and when things go wrong."""
 
+import contextlib
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +15,7 @@ from django_q.brokers.memory import Memory
 from django_q.cluster import clerk
 from django_q.exceptions import BrokerUnavailable
 from tests.unit.desk import Desk
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 Configure = Callable[..., Any]
 
@@ -190,15 +192,11 @@ def test_the_end_waits_for_what_is_not_settled(desk: Desk, broker: Moody) -> Non
 def test_what_has_no_receipt_is_put_into_the_queue_anew(q_cluster: Configure) -> None:
     q_cluster(poll=0.01)
     plain = Plain()
-    desk = Desk(plain)
     plain.waiting = ["first", "second", "third"]
-    desk.start()
-    assert desk.take() == (None, "first")
-    assert desk.gets_nothing(0.1)
-    desk.rest()
-    wait_until(lambda: desk.clerk.inbox.qsize() == 1)
-
-    desk.close()
+    with contextlib.closing(Desk(plain).start()) as desk:
+        assert desk.take() == (None, "first")
+        desk.rest()
+        wait_until(lambda: desk.clerk.inbox.qsize() == 1)
 
     assert plain.waiting == ["third", "second"]
 
@@ -214,14 +212,12 @@ def test_more_than_the_scoreboard_holds_is_given_back(q_cluster: Configure) -> N
     q_cluster()
     wordy = Moody()
     wordy.holder = "h" * 700
-    desk = Desk(wordy)
     wordy.enqueue_many([f"package {number}" for number in range(300)])
-    desk.start()
-    for _ in range(200):
-        desk.finish(desk.take())
+    with contextlib.closing(Desk(wordy).start()) as desk:
+        for _ in range(200):
+            desk.finish(desk.take())
 
-    holdings = desk.slot.read_holdings()
-    desk.close()
+        holdings = desk.slot.read_holdings()
 
     assert holdings is not None and len(holdings.receipts) < 50
     assert wordy.lock_size() == 0
@@ -268,12 +264,16 @@ def test_an_outcome_outlives_a_broker_that_is_away(desk: Desk, broker: Moody) ->
 
 
 def in_a_process(run: Callable[[Moody], None]) -> int | None:
-    """Run a function in a forked process; give its exit code."""
-    process = multiprocessing.get_context("fork").Process(target=run, args=(Moody(),))
+    """Run a function in a forked process of its own group; give its exit code."""
+    process = multiprocessing.get_context("fork").Process(target=_apart, args=(run,))
     process.start()
-    process.join(10)
-    assert process.exitcode is not None
+    process.join(LIMIT)
     return process.exitcode
+
+
+def _apart(run: Callable[[Moody], None]) -> None:
+    os.setpgid(0, 0)
+    run(Moody())
 
 
 def _lose_the_supervisor(broker: Moody) -> None:
@@ -281,14 +281,14 @@ def _lose_the_supervisor(broker: Moody) -> None:
     hold_many(desk)
     desk.clerk.busy_since = 0.0
     desk.supervisor.close()
-    time.sleep(30)
+    time.sleep(LIMIT)
 
 
 def _break_the_clerk(broker: Moody) -> None:
     desk = Desk(broker)
     desk.clerk._room = None  # type: ignore[assignment]
     desk.start()
-    time.sleep(30)
+    time.sleep(LIMIT)
 
 
 def test_a_worker_leaves_when_its_supervisor_is_gone() -> None:
