@@ -18,7 +18,8 @@ _SHELL = "# python manage.py shell\n"
 
 def _settings() -> list[str]:
     """The blocks for the settings: first the embedded default, then Redis."""
-    return [block.code for block in pages.blocks(README) if block.file == "shop/settings.py"]
+    blocks = [block for block in pages.blocks(README) if block.file == "shop/settings.py"]
+    return [block.code for block in blocks if "Q_CLUSTER" in block.code]
 
 
 def _input() -> str:

@@ -44,7 +44,7 @@ class Command(BaseCommand):
             action="store_true",
             help=_("Ask broker and heartbeat too: is there a cluster that takes tasks?"),
         )
-        parser.add_argument("--json", action="store_true", help=_("Print it as JSON."))
+        parser.add_argument("--json", action="store_true", help=_("Answer in JSON."))
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Look, print and leave with the code."""
