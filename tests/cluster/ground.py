@@ -20,12 +20,12 @@ LONG = os.environ.get("LONG") == "1"
 every_start_method = pytest.mark.parametrize(
     "start_method", ["fork", "forkserver", "spawn"], indirect=True
 )
-#: Seconds until work of a dead machine comes back: what is done far earlier did not wait for it.
-RETRY = 60
 #: Seconds in which a new worker is there. One that loads the project itself takes a while.
 AT_ONCE = 1 if os.environ.get("START_METHOD", "fork") == "fork" else 20
 #: All waiting may take so many times as long.
 _PATIENCE = 1 if AT_ONCE == 1 else 5
+#: Seconds until work of a dead machine comes back: what is done far earlier did not wait for it.
+RETRY = 60 * _PATIENCE
 #: Alias of the database for each place where packages can be.
 _ALIASES = {"redis": "default", "sqlite": "default", "postgres": "postgres", "mariadb": "mariadb"}
 
