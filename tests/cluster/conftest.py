@@ -16,7 +16,7 @@ from tests.processes import ClusterProcess
 def start_method(request: pytest.FixtureRequest) -> str | None:
     """How the processes of clusters start, unless `Q_CLUSTER` of the test says it itself.
 
-    All tests by another one: `START_METHOD=spawn make test ARGS=tests/cluster`.
+    All tests by another one: `START_METHOD=spawn make test ARGS='tests/cluster --timeout 600'`.
     """
     return getattr(request, "param", os.environ.get("START_METHOD"))
 

@@ -23,13 +23,13 @@ every_start_method = pytest.mark.parametrize(
 #: Seconds more than promised, on a machine that does other things as well. What is promised is far
 #: from what happens otherwise: after RETRY, or never.
 AIR = 3
-#: Seconds until work of a dead machine comes back: what is done far earlier did not wait for it.
-RETRY = 60
 _IS_FORKED = os.environ.get("START_METHOD", "fork") == "fork"
 #: Seconds in which a new worker is there. One that loads the project itself takes a while.
 AT_ONCE = 1 + AIR if _IS_FORKED else 20
 #: All waiting may take so many times as long.
 _PATIENCE = 1 if _IS_FORKED else 5
+#: Seconds until work of a dead machine comes back: what is done far earlier did not wait for it.
+RETRY = 60 * _PATIENCE
 #: Alias of the database for each place where packages can be.
 _ALIASES = {"redis": "default", "sqlite": "default", "postgres": "postgres", "mariadb": "mariadb"}
 
