@@ -131,6 +131,9 @@ class LeaseTests(BrokerGround):
     def test_a_renewed_package_does_not_come_back(self) -> None:
         self.need("can_renew")
         self.shorten_leases()
+        # Connected before, since that may take longer than a lease lasts.
+        watcher = self.another()
+        watcher.queue_size()
         self.put("a", "b")
         leases = {lease.payload: lease for lease in self.take(2)}
         receipts = self.receipts([leases["a"]])
@@ -141,8 +144,8 @@ class LeaseTests(BrokerGround):
             assert len(receipts) == 1
 
         # The other one shows when the time is over.
-        assert [lease.payload for lease in self.take(1, self.another())] == ["b"]
-        self.comes_nothing(self.another())
+        assert [lease.payload for lease in self.take(1, watcher)] == ["b"]
+        self.comes_nothing(watcher)
         self.broker.acknowledge_many(receipts)
         self.have_sizes(0, 1)
 
