@@ -91,6 +91,7 @@ class PriorityTests(BrokerGround):
 
     def test_a_lapsed_package_is_not_passed_by_its_equals(self) -> None:
         self.need("has_receipts")
+        self.shorten_leases()
         self.put_at(-1, "a")
         self.take_one()
 

@@ -83,7 +83,7 @@ def python_of(name: str) -> Path:
     digest = hashlib.sha256(content).hexdigest()[:10]
     folder = FOLDER / f"{name.replace(' ', '-')}-{digest}"
     python = folder / "bin" / "python"
-    with _locked(folder):
+    with locked(folder):
         if not (folder / "complete").exists():
             _make(folder, python, environment)
             (folder / "complete").touch()
@@ -91,7 +91,7 @@ def python_of(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Keep other processes of the tests from making the same environment."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(FOLDER / f"{folder.name}.lock", "w") as lock:

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.compat.environments import FOLDER, MissingEnvironment
+from tests.compat.environments import FOLDER, MissingEnvironment, locked
 
 #: What Django 6 needs.
 _OLDEST = (3, 12)
@@ -49,14 +49,20 @@ def environment_of(version: str) -> DjangoEnvironment:
     content = repr((version, _REQUIREMENTS, python)).encode()
     folder = FOLDER / f"django-{version}-{hashlib.sha256(content).hexdigest()[:10]}"
     made = DjangoEnvironment(folder / "bin" / "python", folder / "source" / "tests")
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        _run(python, "-m", "venv", str(folder))
-        pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
-        _run(made.python, *pip, "install", f"django=={version}", *_REQUIREMENTS)
-        _fetch_tests(made.python, version, folder / "source")
-        (folder / "complete").touch()
+    with locked(folder):
+        if not (folder / "complete").exists():
+            _make(made, python, version)
+            (folder / "complete").touch()
     return made
+
+
+def _make(made: DjangoEnvironment, python: Path, version: str) -> None:
+    folder = made.python.parents[1]
+    shutil.rmtree(folder, ignore_errors=True)
+    _run(python, "-m", "venv", str(folder))
+    pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+    _run(made.python, *pip, "install", f"django=={version}", *_REQUIREMENTS)
+    _fetch_tests(made.python, version, folder / "source")
 
 
 def newer_python() -> Path | None:

@@ -4,9 +4,9 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.db import connections
 
@@ -34,29 +34,57 @@ _migrated: set[str] = set()
 
 
 @contextlib.contextmanager
-def place(broker: str, folder: Path) -> Iterator[tuple[list[Server], dict[str, Any]]]:
+def place(broker: str) -> Iterator[tuple[list[Server], dict[str, Any]]]:
     """Give the servers of a broker, running, and its settings; all tables are empty."""
     alias, names = PLACES[broker]
     for name in names:
         if name not in _running:
             _running[name] = _SERVERS[name]().start()
-    if alias != "default" and alias not in connections.settings:
-        databases.add(alias, _running[alias].port)
-    os.environ[databases.CHOICE] = alias
-    connections[alias].close()
-    if alias not in _migrated:
-        call_command("migrate", database=alias, verbosity=0)
-        _migrated.add(alias)
-    databases.empty(alias)
-    settings: dict[str, Any] = {"name": f"faults-{time.monotonic_ns()}"}
     servers = [_running[name] for name in names]
-    if names[:1] == ("redis",):
-        settings["redis"] = servers[0].url
-    elif names == ("sqs",):
-        settings["sqs"] = servers[0].settings  # type: ignore[attr-defined]
-    else:
-        settings["orm"] = alias
-    yield servers, settings
+    with _chosen(alias):
+        if alias not in _migrated:
+            call_command("migrate", database=alias, verbosity=0)
+            _migrated.add(alias)
+        databases.empty(alias)
+        settings: dict[str, Any] = {"name": f"faults-{time.monotonic_ns()}"}
+        if names[:1] == ("redis",):
+            settings["redis"] = servers[0].url
+        elif names == ("sqs",):
+            settings["sqs"] = servers[0].settings  # type: ignore[attr-defined]
+        else:
+            settings["orm"] = alias
+        yield servers, settings
+
+
+@contextlib.contextmanager
+def _chosen(alias: str) -> Iterator[None]:
+    """Let everything go to an alias, on our server; other tests may have one of their own."""
+    before = {name: os.environ.get(name) for name in (databases.CHOICE, databases.variable(alias))}
+    entry = django_settings.DATABASES.get(alias)
+    os.environ[databases.CHOICE] = alias
+    if alias in _running:
+        _forget(alias)
+        databases.add(alias, _running[alias].port)
+    try:
+        yield
+    finally:
+        _forget(alias)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        if entry is None:
+            del django_settings.DATABASES[alias]
+        else:
+            django_settings.DATABASES[alias] = entry
+        connections.configure_settings(django_settings.DATABASES)
+
+
+def _forget(alias: str) -> None:
+    """Close this thread's connection; the next one goes where the alias leads then."""
+    if alias in connections.settings:
+        connections[alias].close()
+        del connections[alias]
 
 
 def stop_servers() -> None:

@@ -41,7 +41,7 @@ def scenario(id: str, brokers: tuple[str, ...] = ALL) -> Callable[..., Callable[
 def run_scenario(id: str, broker: str, seed: int, tasks: int) -> Findings:
     """Run one scenario on one broker; what it found. The record of a failing run is kept."""
     chosen, findings = SCENARIOS[id], Findings(id, broker, seed)
-    with _folder(findings) as folder, place(broker, folder) as (servers, settings):
+    with _folder(findings) as folder, place(broker) as (servers, settings):
         arena = Arena(findings, servers, settings, folder)
         arena.tasks = tasks
         with configured(arena.settings):

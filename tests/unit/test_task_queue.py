@@ -124,6 +124,7 @@ def test_it_works_inside_a_test_case_of_django() -> None:
         outcome = Site("test_it").run()
     finally:
         Site.tearDownClass()
+        Site.doClassCleanups()
 
     assert outcome is not None and outcome.wasSuccessful(), outcome
     assert not Task.objects.exists()  # rolled back with the test's transaction
