@@ -85,19 +85,23 @@ def hand_over(packages: list[TaskPackage], broker: Broker | None) -> list[str]:
 
     Those of others for unique tasks that are not sent.
     """
-    holders = [uniqueness.claim(package) for package in packages]
-    ours = [package for package, holder in zip(packages, holders, strict=True) if holder is None]
+    ids: list[str] = []
+    unsent: list[TaskPackage] = []
     try:
+        for package in packages:
+            holder = uniqueness.claim(package)
+            ids.append(holder or package["id"])
+            if holder is None:
+                unsent.append(package)
         if packages[0].get("sync", Conf.SYNC):
-            for package in ours:
-                run_in_place(package)
+            while unsent:
+                run_in_place(unsent.pop(0))
         else:
-            send(ours, broker)
+            send(unsent, broker)
     except BaseException:
-        for package in ours:
-            uniqueness.give_up(package)
+        uniqueness.give_up(unsent)
         raise
-    return [holder or package["id"] for package, holder in zip(packages, holders, strict=True)]
+    return ids
 
 
 def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:

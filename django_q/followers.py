@@ -86,8 +86,9 @@ def next_attempt(outcome: Outcome, payload: str) -> Follower:
     It is opened once more, since the task may have changed its arguments.
     """
     queue = outcome.package["cluster"]
-    package = open_package(payload, queue)
+    package = open_package(payload, queue, at_any_age=True)
     package |= {"attempt": package.get("attempt", 1) + 1, "derived": True}
+    package.pop("rate_start", None)  # it has been used
     return follower_of(package, queue, outcome.again_in or 0.0)
 
 

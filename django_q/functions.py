@@ -1,6 +1,7 @@
 """Finds functions and classes by their dotted paths. Importing user code, so in the main thread."""
 
 import fnmatch
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +14,10 @@ from django_q.exceptions import PackageError
 #: Longest dotted path of a function or hook: the width of their columns.
 LONGEST_PATH = 256
 #: Tasks of our own, which are always let through: those that collect parts.
-_OURS = ("django_q.results.gatherings.*",)
+_OURS = (
+    "django_q.results.gatherings.gather",
+    "django_q.results.gatherings.call_with_results",
+)
 
 
 def find_function(func: str | Callable[..., Any]) -> Callable[..., Any]:
@@ -129,7 +133,10 @@ def _import_path(path: str) -> Any:
         if "." not in owner:
             raise
         try:
-            return getattr(import_string(owner), attribute)
+            found = import_string(owner)
         except ImportError:
-            pass
-        raise
+            found = None
+        # What a module has imported from elsewhere is not its own: `shop.tasks.os.system`.
+        if found is None or inspect.ismodule(found):
+            raise
+        return getattr(found, attribute)

@@ -11,6 +11,7 @@ import datetime
 import decimal
 import json
 import math
+import types
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -68,6 +69,10 @@ def _plain_dict(value: dict[Any, Any], depth: int) -> Any:
 def _path_of(value: Any) -> str:
     """Give the dotted path of a function or class of a module."""
     path, module = getattr(value, "__qualname__", ""), getattr(value, "__module__", "")
+    # A bound method is more than its path: the object would be left behind.
+    owner = getattr(value, "__self__", None)
+    if owner is not None and not isinstance(owner, types.ModuleType):
+        path = ""
     if not callable(value) or not path or not module or "<" in path:
         raise TypeError(
             f"a {type(value).__module__}.{type(value).__qualname__} has no form in JSON"

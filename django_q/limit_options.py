@@ -4,6 +4,7 @@ Checks and readings only; `results.keys`, `results.permits` and `results.paces` 
 """
 
 import hashlib
+import io
 import pickle
 import re
 from collections.abc import Mapping
@@ -89,10 +90,23 @@ def unique_key(package: Mapping[str, Any], path: str) -> str:
     """Give the key that a unique task takes: its own, or one of function (`path`) and arguments."""
     key = package["unique"]
     if key is True:
-        call = (path, package["args"], package["kwargs"])
-        # Protocol 5 everywhere: processes of other Pythons shall find the same key.
-        key = f"{path[-60:]} {hashlib.sha256(pickle.dumps(call, 5)).hexdigest()[:32]}"
+        call = (path, package["args"], sorted(package["kwargs"].items()))
+        key = f"{path[-60:]} {hashlib.sha256(_pickled(call)).hexdigest()[:32]}"
     return short_key(key)
+
+
+def _pickled(call: Any) -> bytes:
+    """Pickle equal calls alike: by values, whichever objects these are, and in all processes."""
+    written = io.BytesIO()
+    pickler = pickle.Pickler(written, 5)
+    pickler.fast = True
+    try:
+        pickler.dump(call)
+    except Exception as error:  # code of the arguments
+        raise PackageError(
+            f"unique is True, but the arguments cannot be pickled: {error}"
+        ) from error
+    return written.getvalue()
 
 
 def short_key(key: str) -> str:
@@ -117,7 +131,8 @@ def _check_companions(package: Mapping[str, Any]) -> None:
 def _check_key(name: str, value: Any) -> None:
     if value is None or (name == "unique" and value is True):
         return
-    if not isinstance(value, str) or not value or "\0" in value:
+    is_text = isinstance(value, str) and value.encode("utf-8", "ignore").decode() == value
+    if not is_text or not value or "\0" in value:
         others = ", or True for one of function and arguments" if name == "unique" else ""
         raise PackageError(f"{name} is {value!r:.100}: give a text{others}.")
 

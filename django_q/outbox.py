@@ -20,7 +20,7 @@ from django_q.dispatch import dispatch
 from django_q.exceptions import BrokerError, PackageError, ResultsUnavailable
 from django_q.models import Delayed
 from django_q.package import Follower, TaskPackage
-from django_q.results import tracking
+from django_q.results import keys, tracking
 from django_q.results.trouble import told
 
 #: Seconds the caller has to carry its packages itself, before the housekeeper looks at them.
@@ -71,6 +71,7 @@ def _send(broker: Broker, packages: Sequence[Follower]) -> None:
     except BaseException:
         with contextlib.suppress(ResultsUnavailable):
             tracking.forget([package.task_id for package in packages])
+            keys.free_of([package.task_id for package in packages])
         raise
 
 

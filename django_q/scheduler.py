@@ -218,8 +218,12 @@ def run_now(schedule: Schedule) -> str:
     holder = uniqueness.claim(package)
     if holder is not None:
         return holder
-    broker = get_broker(queue)
-    dispatch(broker, [make_ready(broker, package)])
+    try:
+        broker = get_broker(queue)
+        dispatch(broker, [make_ready(broker, package)])
+    except BaseException:
+        uniqueness.give_up([package])
+        raise
     rows = Schedule.objects.using(router.db_for_write(Schedule))
     rows.filter(pk=schedule.pk).update(task=task_id)
     return task_id

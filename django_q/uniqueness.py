@@ -3,9 +3,17 @@
 Called by who enqueues, and in the main thread of a worker.
 """
 
+import contextlib
+from collections.abc import Sequence
+
+from django.db import router
+from django.utils import timezone
+
 from django_q.conf import logger
-from django_q.exceptions import DuplicateTask
+from django_q.exceptions import DuplicateTask, ResultsUnavailable
 from django_q.limit_options import LIMITS, LONGEST_HELD, short_key, unique_key
+from django_q.models import Task
+from django_q.order_options import time_left
 from django_q.package import TaskPackage, function_path
 from django_q.results import cancellations, keys
 from django_q.results.entries import Entry
@@ -23,6 +31,8 @@ def claim(package: TaskPackage) -> str | None:
     until = package.get("unique_until", "done")
     is_scope = isinstance(until, str)
     held = LONGEST_HELD if is_scope else float(until)
+    # The time in which it is held back by its own wish does not count.
+    held += time_left(package, timezone.now())
     way = package.get("unique_else", "skip")
     holder = keys.take(key, package["id"], str(until) if is_scope else "time", held)
     while way == "replace" and holder != package["id"]:
@@ -38,10 +48,12 @@ def claim(package: TaskPackage) -> str | None:
     return holder
 
 
-def give_up(package: TaskPackage) -> None:
-    """Free the key of a task that could not be sent after all."""
-    if package.get("unique"):
-        keys.free([(short_key(str(package["unique"])), package["id"])])
+def give_up(packages: Sequence[TaskPackage]) -> None:
+    """Free the keys of tasks that could not be sent after all. Raises nothing."""
+    ids = [package["id"] for package in packages if package.get("unique")]
+    if ids:
+        with contextlib.suppress(ResultsUnavailable):
+            keys.free_of(ids)
 
 
 def starts(package: TaskPackage) -> None:
@@ -66,4 +78,6 @@ def entries(package: TaskPackage, *, is_done: bool) -> tuple[Entry, ...]:
 
 
 def _cancel(task_id: str) -> None:
-    cancellations.ask([task_id])
+    """Wish for the end of a task, unless it has come."""
+    if not Task.objects.using(router.db_for_write(Task)).filter(pk=task_id).exists():
+        cancellations.ask([task_id])

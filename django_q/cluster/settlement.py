@@ -3,13 +3,14 @@
 Used by the clerk for its worker, and by the housekeeper for a worker that was killed.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from django.utils import timezone
 
 from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf, logger
 from django_q.dispatch import dispatch
+from django_q.exceptions import BrokerError, PayloadTooLarge, ResultsUnavailable
 from django_q.order_options import time_left
 from django_q.package import Follower
 from django_q.recorder import Record, Stores, record
@@ -40,18 +41,25 @@ class Settlement:
         def after_rows() -> None:
             self._send_followers(records)
             if not shares:
-                self.send_gathered(gatherings)
+                self._afterwards(lambda: self.send_gathered(gatherings))
             if done:
                 self._broker.acknowledge_many(done)
 
         record(records, self._stores, after_rows, alias)
         if shares:
             # Only after the commit do two who write the last parts see each other's.
-            self.send_gathered(gatherings)
+            self._afterwards(lambda: self.send_gathered(gatherings))
         self._send_back([r.receipt for r in records if not r.acknowledge and r.receipt])
         known = [r.ledger_key for r in records if r.ledger_key and r.acknowledge]
         if known:
-            ledger.forget(known)
+            self._afterwards(lambda: ledger.forget(known))
+
+    def _afterwards(self, work: Callable[[], object]) -> None:
+        """Do what the housekeeper does too, later: no reason to settle, and send, all once more."""
+        try:
+            work()
+        except (BrokerError, ResultsUnavailable) as error:
+            logger.warning("Left to the housekeeper: %s", error)
 
     def reject(self, rejection: Rejection) -> None:
         """Keep a package that cannot be opened, then take it away from its broker."""
@@ -66,14 +74,26 @@ class Settlement:
         for gathering in ready:
             with claimed(gathering.id) as is_ours:
                 if is_ours:
-                    dispatch(self._broker_of(gathering.queue), [_follower(gathering)])
+                    self._send(gathering.queue, [_follower(gathering)])
 
     def _send_followers(self, records: Sequence[Record]) -> None:
         by_queue: dict[str, list[Follower]] = {}
         for follower in (follower for r in records for follower in r.followers):
             by_queue.setdefault(follower.queue, []).append(follower)
         for queue, followers in by_queue.items():
+            self._send(queue, followers)
+
+    def _send(self, queue: str, followers: Sequence[Follower]) -> None:
+        """Send what follows; what its broker never takes is kept, and holds no outcome up."""
+        try:
             dispatch(self._broker_of(queue), followers)
+        except PayloadTooLarge as error:
+            if len(followers) > 1:
+                for follower in followers:
+                    self._send(queue, [follower])
+                return
+            logger.error("What follows a task [%s] is rejected: %s", followers[0].task_id, error)
+            rejected.keep(Rejection(queue, followers[0].payload, str(error), None))
 
     def _send_back(self, receipts: Sequence[str]) -> None:
         """Let failed tasks that are not acknowledged come back after `retry`."""

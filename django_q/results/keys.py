@@ -49,6 +49,12 @@ def free(keys: Sequence[tuple[Any, ...]]) -> None:
             UniqueKey.objects.using(_alias()).filter(key=key, task=task_id).delete()
 
 
+def free_of(task_ids: Sequence[str]) -> None:
+    """Free whatever keys these tasks have. Idempotent."""
+    with told(_alias(), _CANNOT):
+        UniqueKey.objects.using(_alias()).filter(task__in=list(task_ids)).delete()
+
+
 def drop_old() -> int:
     """Delete the keys whose time is over."""
     with told(_alias(), _CANNOT):

@@ -200,6 +200,38 @@ def test_of_many_who_want_a_key_one_has_it(database: str) -> None:
     assert UniqueKey.objects.get().task == holders[0]
 
 
+def test_tasks_that_are_not_sent_take_no_key(waiting: Callable[[], int]) -> None:
+    async_task("tests.site.tasks.echo", 8, unique=True)
+
+    with pytest.raises(DuplicateTask):
+        async_tasks("tests.site.tasks.echo", [7, 8, 9], unique=True, unique_else="raise")
+
+    assert waiting() == 1
+    async_task("tests.site.tasks.echo", 7, unique=True, unique_else="raise")
+
+
+def test_equal_arguments_make_one_key(waiting: Callable[[], int]) -> None:
+    one, other = "".join(["a", "b"]), "".join(["a", "b"])
+
+    first = async_task("tests.site.tasks.echo", one, one, x=1, y=2, unique=True)
+
+    assert async_task("tests.site.tasks.echo", one, other, y=2, x=1, unique=True) == first
+
+
+def test_what_cannot_be_pickled_makes_no_key(waiting: Callable[[], int]) -> None:
+    with pytest.raises(PackageError, match="unique is True, but the arguments cannot be pickled"):
+        async_task("tests.site.tasks.echo", lambda: 1, unique=True)
+
+
+def test_a_task_that_is_over_is_replaced_without_a_wish(waiting: Callable[[], int]) -> None:
+    first = async_task(NOOP, unique="a", unique_until=60, sync=True)
+
+    second = async_task(NOOP, unique="a", unique_else="replace")
+
+    assert second != first
+    assert not Cancellation.objects.exists()
+
+
 # Permits.
 
 

@@ -198,3 +198,34 @@ def test_the_time_of_sealing_can_be_told() -> None:
     before = timezone.now().timestamp()
 
     assert int(before) <= signing.sealed_at(seal_package(build(), Q)) <= before + 5
+
+
+def test_what_a_module_has_imported_is_not_its_own(q_cluster: Configure) -> None:
+    q_cluster(functions=["tests.site.tasks.*", "json.tool.*"])
+
+    for path in ("tests.site.tasks.os.system", "json.tool.sys.exit"):
+        with pytest.raises(PackageError, match="cannot be found"):
+            find_function(path)
+
+
+def test_our_own_tasks_are_the_only_door_to_our_modules(q_cluster: Configure) -> None:
+    q_cluster(functions=[])
+
+    for path in ("_decode", "pickle.loads", "find_function"):
+        with pytest.raises(PackageError, match="not among what"):
+            find_function(f"django_q.results.gatherings.{path}")
+
+
+def test_a_bound_method_has_no_form_in_json(q_cluster: Configure) -> None:
+    q_cluster(serializer="json")
+
+    with pytest.raises(PackageError, match="written as JSON"):
+        seal_package(build(datetime.datetime.now().isoformat), Q)
+
+
+def test_the_next_attempt_is_as_young_as_its_task_was(q_cluster: Configure) -> None:
+    q_cluster(package_max_age=60)
+    with mock.patch("django.core.signing.time.time", return_value=1_000_000_000.0):
+        sealed = seal_package(build(1), Q)
+
+    assert open_package(sealed, Q, at_any_age=True)["args"] == (1,)

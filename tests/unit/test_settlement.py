@@ -1,0 +1,63 @@
+"""Settling: what follows an outcome, and what of it may fail."""
+
+from collections.abc import Iterable
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from django_q.brokers.memory import Memory
+from django_q.cluster.settlement import Settlement
+from django_q.exceptions import PayloadTooLarge, ResultsUnavailable
+from django_q.models import Rejected
+from django_q.package import Follower
+from django_q.recorder import Record, make_stores
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+class Narrow(Memory):
+    """Takes ten letters at most."""
+
+    def enqueue_many(
+        self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0
+    ) -> list[str]:
+        """Keep them, all or none."""
+        kept = list(tasks)
+        if any(len(task) > 10 for task in kept):
+            raise PayloadTooLarge("It has more than 10 letters.")
+        return super().enqueue_many(kept, delay=delay, priority=priority)
+
+
+@pytest.fixture
+def broker(q_cluster: Any) -> Narrow:
+    """A broker with one package, which is leased."""
+    q_cluster()
+    made = Narrow("default")
+    made.enqueue("one")
+    return made
+
+
+def test_what_its_broker_never_takes_is_kept_and_holds_no_outcome_up(broker: Narrow) -> None:
+    (lease,) = broker.lease(1)
+    followers = (Follower("default", "short"), Follower("default", "much too long"))
+
+    Settlement(broker, make_stores()).settle([Record(None, lease.receipt, followers=followers)])
+
+    assert broker.lock_size() == 0
+    assert [lease.payload for lease in broker.lease(5)] == ["short"]
+    kept = Rejected.objects.get()
+    assert (kept.payload, kept.reason) == ("much too long", "It has more than 10 letters.")
+
+
+def test_what_the_housekeeper_does_too_is_no_reason_to_send_all_once_more(broker: Narrow) -> None:
+    (lease,) = broker.lease(1)
+    record = Record(
+        None, lease.receipt, followers=(Follower("default", "next"),), ledger_key="default:x"
+    )
+    away = ResultsUnavailable("not today")
+
+    with mock.patch("django_q.results.ledger.forget", side_effect=away):
+        Settlement(broker, make_stores()).settle([record])
+
+    assert [lease.payload for lease in broker.lease(5)] == ["next"]
