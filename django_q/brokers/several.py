@@ -112,31 +112,34 @@ class Several(Broker):
         if self._shares is not None:
             return self._look_by_shares(self._shares, limit)
         leases: list[Lease] = []
+        errors: list[Exception] = []
         for queue in self._members:
-            leases += self._lend_beside(leases, queue, limit - len(leases))
+            leases += self._lend_beside(errors, queue, limit - len(leases))
             # A call that is paid for brings little more than it costs.
             if len(leases) >= limit or (leases and self.is_metered):
                 break
-        return leases
+        return leases or _nothing_but(errors)
 
     def _look_by_shares(self, shares: Shares, limit: int) -> list[Lease]:
         placed: list[tuple[float, Lease]] = []
+        errors: list[Exception] = []
         wanted = shares.of(limit)
         empty: set[str] = set()
         for queue in wanted:
             asked = min(wanted[queue], limit - len(placed))
             if asked > 0:
-                leases = self._lend_beside(placed, queue, asked)
+                leases = self._lend_beside(errors, queue, asked)
                 placed += zip(shares.take(queue, len(leases)), leases, strict=True)
                 empty |= {queue} if len(leases) < asked else set()
         # What some did not have the others may.
         for queue in wanted:
             if len(placed) < limit and queue not in empty and not (placed and self.is_metered):
-                leases = self._lend_beside(placed, queue, limit - len(placed))
+                leases = self._lend_beside(errors, queue, limit - len(placed))
                 placed += zip(shares.take(queue, len(leases)), leases, strict=True)
                 empty |= {queue} if not leases else set()
         shares.forget_credit(empty)
-        return [lease for _, lease in sorted(placed, key=lambda pair: pair[0])]
+        leases = [lease for _, lease in sorted(placed, key=lambda pair: pair[0])]
+        return leases or _nothing_but(errors)
 
     def _wait(self, limit: int, seconds: float) -> list[Lease]:
         """Wait for something in any queue; what came, if it could only be waited for in one."""
@@ -154,13 +157,12 @@ class Several(Broker):
     def _lend(self, queue: str, limit: int, wait: float = 0.0) -> list[Lease]:
         return [self._own(queue, lease) for lease in self._members[queue].lease(limit, wait)]
 
-    def _lend_beside(self, others: Sequence[Any], queue: str, limit: int) -> list[Lease]:
+    def _lend_beside(self, errors: list[Exception], queue: str, limit: int) -> list[Lease]:
         try:
             return self._lend(queue, limit)
-        except Exception:  # whatever a client raises: what others have lent must not be lost here
-            if not others:
-                raise
-            return []  # it comes again, and is told, once the others have nothing
+        except Exception as error:  # whatever a client raises: the other queues are served
+            errors.append(error)
+            return []
 
     def _own(self, queue: str, lease: Lease) -> Lease:
         receipt = lease.receipt
@@ -267,3 +269,10 @@ class Several(Broker):
 
     def __setstate__(self, state: Any) -> None:
         self.__init__(*state)  # type: ignore[misc]
+
+
+def _nothing_but(errors: list[Exception]) -> list[Lease]:
+    """Raise the first error where no queue had anything; it comes again until then."""
+    if errors:
+        raise errors[0]
+    return []

@@ -46,9 +46,12 @@ class Admission:
         return self._past.ask(lease, lambda: self._ask(package))
 
     def _ask(self, package: TaskPackage) -> Later | None:
-        if package.get("rate_limit") and (later := self._wait_for_pace(package)):
-            return later
+        # The permit first: a start that was reserved must not pass by while one is waited for.
         if package.get("concurrency_key") and (later := self._wait_for_permit(package)):
+            return later
+        if package.get("rate_limit") and (later := self._wait_for_pace(package)):
+            if package.get("concurrency_key"):
+                permits.free([(package["id"],)])
             return later
         uniqueness.starts(package)
         return None

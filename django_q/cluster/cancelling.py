@@ -27,6 +27,8 @@ class Cancelling:
         self._board = board
         self._slots = slots
         self._wishes: Mapping[str, bool] = {}
+        #: The last number that was said; begun where no housekeeper before this one was.
+        self._number = int(time.time() * 10) & 0x7FFFFFFF
         self._seen: tuple[int, datetime | None] = (0, None)
         self._read_again = 0.0
         #: Since when each cancelled run was seen to go on: slot, task and its start -> when.
@@ -45,8 +47,9 @@ class Cancelling:
         if count > self._seen[0] or last != self._seen[1] or now >= self._read_again:
             self._read_again = now + _LONGEST
             self._wishes = cancellations.wishes()
-            # Any other number but the one that says that there are none.
-            self._board.say_wishes(self._board.wishes % 0xFFFFFFFF + 1)
+            # A number that was never said: a clerk that slept may know any of the older ones.
+            self._number = self._number % 0xFFFFFFFF + 1
+            self._board.say_wishes(self._number)
         self._seen = count, last
         self._condemn(now)
 

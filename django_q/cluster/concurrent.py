@@ -16,7 +16,7 @@ from django_q.brokers import Lease
 from django_q.cluster.clerk import Clerk
 from django_q.cluster.outbox import Finished
 from django_q.cluster.room import count_places
-from django_q.cluster.runners import Agenda, Deed, Loop, Threads
+from django_q.cluster.runners import Agenda, Deed, Ending, Loop, Threads
 from django_q.cluster.scoreboard import Phase, Slot, State
 from django_q.cluster.thread_limits import ThreadLimits
 from django_q.cluster.worker import Worker, leave_connections
@@ -97,6 +97,8 @@ class ConcurrentWorker(Worker):
         self._work(lease)
         if id(lease) not in self._under_way:
             self._leave(lease)
+            if not self._is_leaving and self._lifetime.is_over():
+                self._leave_soon()
         leave_connections()
         self._say_load()
         return True
@@ -118,7 +120,7 @@ class ConcurrentWorker(Worker):
 
     def _look_up(self, lease: Lease) -> History:
         past = super()._look_up(lease)
-        if past.deaths:
+        if 0 < past.deaths < Conf.MAX_DEATHS and not past.verdict:
             # Whatever ran beside it would be charged with its next death, too.
             self._alone = lease
             while self._under_way:
@@ -142,17 +144,29 @@ class ConcurrentWorker(Worker):
         else:
             self._on_loop += 1
             announce_start(func, package, self._soft_limit)
-            self._loop.submit(func, run, functools.partial(self._take_back, lease, run))
+            at_once = functools.partial(self._has_ended, lease, run)
+            ending = Ending(at_once, functools.partial(self._take_back, lease, run))
+            self._loop.submit(func, run, ending)
 
     def _run_in_thread(self, lease: Lease, run: Run) -> Deed:
         outcome = execute(run.package, self._limits, run)
         self._clerk.tracker.end(run)
         outcome, record = self._conclude(lease, outcome, self._limits)
+        self._has_ended(lease, run)
         return functools.partial(self._end, lease, outcome, record, in_thread=True)
+
+    def _has_ended(self, lease: Lease, run: Run) -> None:
+        """Say so in the slot: the main thread may be busy, and the task's limit is over.
+
+        By the runner, while nobody else writes the mark of this place.
+        """
+        self._mark(Phase.SETTLING, lease, run.package)
 
     def _take_back(self, lease: Lease, run: Run, outcome: Outcome) -> None:
         """Take the outcome of a coroutine. In the main thread, with all that may block."""
         self._clerk.tracker.end(run)
+        # Reporters and pickling are the project's code, and have its limits.
+        self._mark(Phase.RUNNING, lease, run.package)
         if outcome.error is not None:
             outcome = see_to_failure(outcome, self._soft_limit)
         outcome, record = self._conclude(lease, outcome, self._soft_limit)

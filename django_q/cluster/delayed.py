@@ -15,7 +15,7 @@ from django.utils import timezone
 from django_q.brokers import Broker
 from django_q.conf import logger
 from django_q.dispatch import dispatch
-from django_q.exceptions import PayloadTooLarge
+from django_q.exceptions import BrokerError, PayloadTooLarge
 from django_q.models import Delayed
 from django_q.package import Follower
 from django_q.results.rejected import Rejection, keep
@@ -47,14 +47,25 @@ class DelayedPackages:
         if began < self._next_look:
             return
         pause = _LONGEST_PAUSE
+        errors: list[BrokerError] = []
         for queue in self._broker.queue_names:
-            wait = self._due_in(queue)
-            while wait <= 0 and time.monotonic() - began < _LONGEST_PASS:
-                if self._hand_on(queue, _BATCH) < _BATCH:
-                    # What is due still, another cluster has in its hands.
-                    wait = max(0.0, self._due_in(queue)) or _LONGEST_PAUSE
-            pause = min(pause, wait)
+            try:
+                pause = min(pause, self._look_at(queue))
+            except BrokerError as error:  # the other queues may be well
+                errors.append(error)
+        if errors:
+            raise errors[0]
         self._next_look = time.monotonic() + max(0.0, pause)
+
+    def _look_at(self, queue: str) -> float:
+        """Hand on what is due in a queue; the seconds until the next look at it."""
+        wait = self._due_in(queue)
+        end = time.monotonic() + _LONGEST_PASS / len(self._broker.queue_names)
+        while wait <= 0 and time.monotonic() < end:
+            if self._hand_on(queue, _BATCH) < _BATCH:
+                # What is due still, another cluster has in its hands.
+                wait = max(0.0, self._due_in(queue)) or _LONGEST_PAUSE
+        return wait
 
     def _due_in(self, queue: str) -> float:
         """Give the seconds until the first package of a queue is due."""

@@ -186,18 +186,22 @@ class Housekeeper:
                 holdings = slot.read_holdings()
                 if holdings is not None and holdings.receipts:
                     self._broker.renew(holdings.receipts)
+            if now - slot.beat <= _SILENCE or not self._broker.can_release:
+                continue
             # What waits has waited at least since the last one began.
             newest = max((mark.since for mark in slot.read_marks()), default=0.0)
             is_held_up = slot.recalled < newest < now - _SILENCE
-            if is_held_up and now - slot.beat > _SILENCE and self._broker.can_release:
+            if is_held_up:
                 slot.recalled = now
                 self._recall(slot)
 
     def _recall(self, slot: Slot) -> None:
         """Give back what waits behind what runs, out of the clerk's hands."""
-        # The flag first, then the marks: the worker marks first and looks at the flag then.
+        # What is held first: what is leased after the flag was raised is not given back. Then the
+        # flag, then the marks: the worker marks first and looks at the flag then.
+        holdings = slot.read_holdings()
         slot.set("recall", slot.get("recall") + 1)
-        marks, holdings = slot.read_marks(), slot.read_holdings()
+        marks = slot.read_marks()
         if holdings is None:
             return
         kept = set(self._burial.unsettled_receipts(slot))

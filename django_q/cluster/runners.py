@@ -11,14 +11,15 @@ import queue
 import threading
 from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils import timezone
 
 from django_q.conf import logger
 from django_q.coroutines import execute_coroutine
+from django_q.exceptions import TaskCancelled
 from django_q.executor import failure
-from django_q.package import Outcome, TaskPackage
+from django_q.package import Outcome
 from django_q.run import Run
 
 #: Something the main thread is to do; None: look whether there is.
@@ -69,6 +70,15 @@ class Threads:
             self._agenda.put(deed)
 
 
+class Ending(NamedTuple):
+    """What is called once a coroutine has ended."""
+
+    #: In the loop's thread.
+    at_once: Callable[[], None]
+    #: In the main thread, with the outcome.
+    then: Callable[[Outcome], None]
+
+
 class Loop:
     """One event loop for the life of a worker, in a thread of its own.
 
@@ -89,10 +99,10 @@ class Loop:
         """Start its thread."""
         self._thread.start()
 
-    def submit(self, func: Callable[..., Any], run: Run, then: Callable[[Outcome], None]) -> None:
-        """Run a coroutine function; the main thread is given its outcome by `then`."""
+    def submit(self, func: Callable[..., Any], run: Run, ending: Ending) -> None:
+        """Run a coroutine function; the main thread is given its outcome."""
         started = timezone.now()
-        self._loop.call_soon_threadsafe(self._begin, func, run, started, then)
+        self._loop.call_soon_threadsafe(self._begin, func, run, started, ending)
 
     def cancel(self, task_id: str) -> None:
         """Cancel a coroutine at its next await. Called by any thread."""
@@ -123,25 +133,26 @@ class Loop:
 
     def _begin(
         self, func: Callable[..., Any], run: Run, started: datetime,
-        then: Callable[[Outcome], None],
+        ending: Ending,
     ) -> None:  # fmt: skip
         coroutine: Coroutine[Any, Any, Outcome] = execute_coroutine(func, run.package, run)
         task = self._loop.create_task(coroutine)
         self._tasks[run.id] = task
-        task.add_done_callback(functools.partial(self._end, run.package, started, then))
+        task.add_done_callback(functools.partial(self._end, run, started, ending))
 
     def _end(
-        self, package: TaskPackage, started: datetime, then: Callable[[Outcome], None],
-        task: asyncio.Task[Outcome],
+        self, run: Run, started: datetime, ending: Ending, task: asyncio.Task[Outcome],
     ) -> None:  # fmt: skip
         if os.getpid() != self._pid:
             os._exit(0)  # the task has forked, and this is the child, come back by oversight
-        self._tasks.pop(package["id"], None)
+        self._tasks.pop(run.id, None)
         try:
             outcome = task.result()
-        except BaseException as error:  # cancelled by other code before it had begun
-            outcome = failure(package, started, error)
-        self._agenda.put(functools.partial(then, outcome))
+        except BaseException as error:  # cancelled before it had begun: by us, or by other code
+            cause = TaskCancelled() if run.is_cancelled else error
+            outcome = failure(run.package, started, cause)
+        ending.at_once()
+        self._agenda.put(functools.partial(ending.then, outcome))
 
     def _cancel(self, task_id: str) -> None:
         task = self._tasks.get(task_id)

@@ -111,10 +111,11 @@ class Tracker:
     def _patiently(self, action: Callable[[], None]) -> None:
         try:
             action()
-        except ResultsUnavailable as error:
+        except Exception as error:  # a value that the driver refuses must not end the worker
             pause = self._backoff.fail()
             text = "Tasks under way are not followed: %s Next try in %.1f s."
-            logger.log(self._backoff.level, text, error, pause)
+            is_known = isinstance(error, ResultsUnavailable)
+            logger.log(self._backoff.level, text, error, pause, exc_info=not is_known)
         else:
             self._backoff.succeed()
 

@@ -187,16 +187,19 @@ class Worker:
             self._clerk.give_back(lease)
             return True
         again = follower_of(later.package, lease.queue, later.delay)
-        record = Record(None, lease.receipt, ledger_key=lease.key, followers=(again,))
-        self._clerk.hand_over(Finished(record, lease.receipt))
+        self._hand_over(Record(None, lease.receipt, ledger_key=lease.key, followers=(again,)))
         return True
 
     def _settle_again(self, lease: Lease, ended: Outcome) -> None:
         """Send what follows a run that is recorded already: its first one may have been cut off."""
         logger.info("Task %s [%s] was done already", ended.package["name"], ended.package["id"])
         after = what_follows(ended, lease.payload)
-        record = Record(None, lease.receipt, ledger_key=lease.key, followers=after)
-        self._clerk.hand_over(Finished(record, lease.receipt))
+        self._hand_over(Record(None, lease.receipt, ledger_key=lease.key, followers=after))
+
+    def _hand_over(self, record: Record) -> None:
+        """Hand over what has no outcome; in the journal, or it might be given back as waiting."""
+        half = self._slot.journal.append(pack(record))
+        self._clerk.hand_over(Finished(record, record.receipt, half))
 
     def _mark(self, phase: Phase, lease: Lease, package: TaskPackage | None = None) -> None:
         """Say in the slot what this thread does, and when it is to be killed for that."""

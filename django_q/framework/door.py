@@ -1,5 +1,6 @@
 """`Door`: our part of a backend. Producers use it; workers ask it for what they call."""
 
+import contextlib
 from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any, ClassVar
 from django.apps import apps
 from django.core import checks
 from django.db import router, transaction
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from django_q import signals
@@ -118,9 +120,7 @@ class Door:
         is_later = package.get("on_commit", Conf.ON_COMMIT)
         (task_id,) = hand_over([package], None)
         if task_id != package["id"]:
-            # Another task has the key of this unique one, and is given instead.
-            with_values(result, id=task_id)
-            result.refresh()
+            self._show_holder(result, task_id)
             return
         tell = partial(enqueued.send, type(self), task_result=result)
         if is_later:
@@ -128,9 +128,15 @@ class Door:
         else:
             tell()
 
+    def _show_holder(self, result: Any, task_id: str) -> None:
+        """Give the task that has the key of a unique one in its place."""
+        with_values(result, id=task_id)
+        with contextlib.suppress(self.family.no_result):  # over and unsaved, or of the other door
+            result.refresh()
+
     def _run_in_place(self, package: TaskPackage, result: Any) -> None:
         try:
-            hand_over([package], None)
+            (task_id,) = hand_over([package], None)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # what the task raised is in its result
@@ -139,7 +145,14 @@ class Door:
             except self.family.no_result:
                 raise error from None
             return
-        result.refresh()
+        if task_id != package["id"]:
+            self._show_holder(result, task_id)
+            return
+        try:
+            result.refresh()
+        except self.family.no_result:  # nothing of it is kept; it ran, and raised nothing
+            status = self.family.base.TaskResultStatus.SUCCESSFUL
+            with_values(result, status=status, finished_at=timezone.now())
 
     def get_result(self, result_id: str) -> Any:
         """Give a result by the id of our task. Raises TaskResultDoesNotExist.
@@ -153,7 +166,10 @@ class Door:
         row = Task.objects.filter(pk=result_id).first()
         if row is None and tracked is None and Conf.CACHE:
             row = fetch_cached(result_id)
-        if row is not None:
+        if row is not None and not row.success and tracked is not None:
+            # It failed and comes back, or it ended in between.
+            tracked = Tracked.objects.filter(pk=result_id).first()
+        if row is not None and (row.success or tracked is None):
             task = self._task_of(row.func, result_id, queue_name=self._name_of(row.cluster))
             return result_of_row(self.family, task, self.alias, row)
         if tracked is None:

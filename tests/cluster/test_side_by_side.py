@@ -268,4 +268,6 @@ def test_a_spent_worker_lets_its_tasks_end(
     wait_empty()
     assert trace.started() == trace.ended()
     assert set(trace.started().values()) == {1}
-    assert first not in {child.pid for child in started.children()}
+    wait_until(
+        lambda: first not in {child.pid for child in started.children()}, what="its successor"
+    )

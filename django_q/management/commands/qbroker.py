@@ -14,6 +14,7 @@ from django_q.brokers import Broker, broker_path, get_broker, shared_broker
 from django_q.dispatch import drop_delayed
 from django_q.exceptions import BrokerError, ConfigurationError, ResultsUnavailable
 from django_q.models import Rejected
+from django_q.monitor.pipe import until_the_reader_leaves
 from django_q.results.tracking import forget_waiting
 
 #: Characters of a payload that a list shows; `rejected show` gives all of it.
@@ -51,10 +52,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Do what the command line says. Exit code 1 when the broker refuses or is away."""
         try:
-            if options["command"] == "rejected":
-                self._rejected(options)
-            else:
-                getattr(self, f"_{options['command']}")(get_broker(options["queue"]), options)
+            with until_the_reader_leaves():
+                if options["command"] == "rejected":
+                    self._rejected(options)
+                else:
+                    getattr(self, f"_{options['command']}")(get_broker(options["queue"]), options)
         except (BrokerError, ConfigurationError, DatabaseError, ResultsUnavailable) as error:
             raise CommandError(str(error)) from error
 
