@@ -68,7 +68,7 @@ def leaking_workers_are_replaced(arena: Arena) -> None:
     """Each task leaks 5 MB, max_rss 200 MB."""
     arena.settings |= {"max_rss": 200_000}
     arena.cluster()
-    leaks = arena.times(200)
+    leaks = 300
     ids = [async_task("tests.site.odd.leak", 5_000_000) for _ in range(leaks)]
     arena.send(arena.tasks // 10)
     wait_until(
@@ -77,4 +77,4 @@ def leaking_workers_are_replaced(arena: Arena) -> None:
     arena.wait_done()
     arena.count(dup=0)
     replaced = arena.log().count("is replaced: it uses")
-    arena.findings.holds(f"replaced {replaced} times", replaced > 0 or leaks < 120)
+    arena.findings.holds(f"replaced {replaced} times", replaced >= 3)
