@@ -34,7 +34,17 @@ class ThreadedNode:
         try:
             self._loop.run_until_complete(self._task)
         except asyncio.CancelledError:
-            self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.run_until_complete(self._hang_up())
+
+    async def _hang_up(self) -> None:
+        """Close what was accepted while the server ended: nobody else knows of it."""
+        accepting = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in accepting:
+            task.cancel()
+        await asyncio.gather(*accepting, return_exceptions=True)
+        for transport in list(getattr(self._loop, "_transports", {}).values()):
+            transport.abort()
+        await asyncio.sleep(0)
 
     def __enter__(self) -> Self:
         self._thread.start()
