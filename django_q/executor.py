@@ -174,8 +174,9 @@ def send_signal(sent: Signal, sender: Any = "django_q", **arguments: Any) -> Non
         return
     for receiver, answer in sent.send_robust(sender=sender, **arguments):
         if isinstance(answer, Exception):
-            name = function_path(receiver)
-            logger.error("The signal receiver %s raised", name, exc_info=answer)
+            name, task = function_path(receiver), arguments.get("task")
+            what = f" for {task['name']} [{task['id']}]" if task is not None else ""
+            logger.error("The signal receiver %s raised%s", name, what, exc_info=answer)
 
 
 def error_text(error: BaseException) -> str:

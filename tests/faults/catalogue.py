@@ -1,14 +1,18 @@
 """All scenarios: importing this registers them."""
 
-from tests.faults import packages, poison, servers, stopping, timetables, workers
+from tests.faults import afterwards, flows, network, packages, poison, servers, sizes, stopping, timetables, workers
 from tests.faults.places import stop_servers
 from tests.faults.scenario import SCENARIOS, run_scenario
 
 __all__ = [
     "SCENARIOS",
+    "afterwards",
+    "flows",
+    "network",
     "packages",
     "poison",
     "run_scenario",
+    "sizes",
     "servers",
     "stop_servers",
     "stopping",

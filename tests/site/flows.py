@@ -57,3 +57,18 @@ def total(values: list[Any], path: str, token: object) -> tuple[int, int]:
     failed = [value for value in values if isinstance(value, FailedResult)]
     write(path, f"end {token} {os.getpid()}")
     return sum(value for value in values if isinstance(value, int)), len(failed)
+
+
+def collect(values: list[Any], path: str, token: object) -> list[Any]:
+    """Write as `record`; give the values that came."""
+    write(path, f"start {token} {os.getpid()}")
+    write(path, f"end {token} {os.getpid()}")
+    return list(values)
+
+
+def fail_at(path: str) -> NoReturn:
+    """Write "start ATTEMPT MOMENT", and fail."""
+    task = current_task()
+    assert task is not None
+    write(path, f"start {task.attempt} {time.time()}")
+    raise ValueError(f"attempt {task.attempt} of {task.max_attempts}")

@@ -215,4 +215,5 @@ def test_a_receiver_that_raises_changes_nothing(caplog: pytest.LogCaptureFixture
     assert outcome.result == 42
     ours = [record for record in caplog.records if record.name == "django-q"]
     assert len(ours) == 2
-    assert "raise_it raised" in ours[0].getMessage()
+    package = outcome.package
+    assert f"raise_it raised for {package['name']} [{package['id']}]" in ours[0].getMessage()
