@@ -69,6 +69,16 @@ def _close(connection: BaseDatabaseWrapper) -> None:
         connection.close()
 
 
+def close_hung_up() -> None:
+    """Close this thread's connections that their servers have closed; the next use opens new ones.
+
+    Connections without a socket that can be looked at are left alone.
+    """
+    for connection in connections.all(initialized_only=True):
+        if _socket_of(connection.connection) is not None:
+            _close_if_hung_up(connection)
+
+
 def _close_if_hung_up(connection: BaseDatabaseWrapper) -> None:
     """Close a connection that its server has closed: what is sent on it would be lost.
 
@@ -89,13 +99,17 @@ def _close_if_hung_up(connection: BaseDatabaseWrapper) -> None:
 
 def _is_readable(raw: Any) -> bool:
     """Tell whether there is something to read; True where the driver does not show its socket."""
-    # PyMySQL has no public way to its socket.
-    source = raw if hasattr(raw, "fileno") else getattr(raw, "_sock", None)
+    source = _socket_of(raw)
     if source is None:
         return True
     with selectors.DefaultSelector() as selector:
         selector.register(source, selectors.EVENT_READ)
         return bool(selector.select(0))
+
+
+def _socket_of(raw: Any) -> Any:
+    # PyMySQL has no public way to its socket.
+    return raw if hasattr(raw, "fileno") else getattr(raw, "_sock", None)
 
 
 def _is_away(error: Error) -> bool:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from django_q import signals
 from django_q.brokers import Lease
+from django_q.brokers.orm_trouble import close_hung_up
 from django_q.cluster.admission import Admission
 from django_q.cluster.clerk import Clerk
 from django_q.cluster.lifetime import Lifetime
@@ -82,6 +83,8 @@ class Worker:
     def _serve(self) -> None:
         """Take one package after another out of the inbox, until there are no more to come."""
         while (lease := self._next()) is not None:
+            # One that was cut since the last task would fail the next, which has no part in that.
+            close_hung_up()
             self._work(lease)
             leave_connections()
             if self._lifetime.is_over():

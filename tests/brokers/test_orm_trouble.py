@@ -1,5 +1,6 @@
 """The ORM broker when its database is away, locked, or not what it should be."""
 
+import socket
 import sqlite3
 import threading
 import time
@@ -58,6 +59,21 @@ def test_an_enqueue_notices_that_its_connection_is_dead(broker: ORM, server: Ser
     broker.enqueue("b")
 
     assert [lease.payload for lease in broker.lease(9)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_a_connection_that_was_cut_at_rest_is_given_up(broker: ORM) -> None:
+    broker.queue_size()
+    connection = connections[broker.alias]
+    orm_trouble.close_hung_up()
+    assert connection.connection is not None
+    with socket.fromfd(connection.connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as end:
+        end.shutdown(socket.SHUT_RDWR)
+
+    orm_trouble.close_hung_up()
+
+    with connection.cursor() as cursor:  # as a task does, without another try
+        cursor.execute("SELECT 1")
 
 
 @on_servers

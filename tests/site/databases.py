@@ -15,6 +15,8 @@ from django.db import connections
 
 #: Every alias a test can ask for.
 ALIASES = ("default", "postgres", "mariadb")
+#: Seconds that connections to servers stay open after a task.
+AGE = "TEST_CONN_MAX_AGE"
 #: The alias that the router names, in this process and in its children.
 CHOICE = "TEST_ALIAS"
 
@@ -59,6 +61,7 @@ def server(alias: str, port: int) -> dict[str, Any]:
         "PORT": port,
         "USER": user,
         "PASSWORD": "",
+        "CONN_MAX_AGE": int(os.environ.get(AGE, "0")),
     }
 
 

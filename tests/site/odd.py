@@ -5,6 +5,9 @@ import signal
 import time
 from typing import Any, NoReturn
 
+from django.db import connections
+
+from tests.site import databases
 from tests.site.tasks import (
     hold_interpreter_for,
     kill_self,
@@ -35,6 +38,23 @@ def leak(size: int) -> int:
 
 
 _leaked: list[bytes] = []
+
+
+def query_twice(path: str, token: object, seconds: float) -> int:
+    """As `record`, with a line "backend TOKEN PID" and a query before and after (PostgreSQL)."""
+    write(path, f"start {token} {os.getpid()}")
+    backend = _backend()
+    write(path, f"backend {token} {backend}")
+    time.sleep(seconds)
+    _backend()
+    write(path, f"end {token} {os.getpid()}")
+    return backend
+
+
+def _backend() -> int:
+    with connections[os.environ[databases.CHOICE]].cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
 
 
 # Those that kill their worker.
