@@ -15,6 +15,8 @@ ends.
 
 import collections
 import contextlib
+import functools
+import itertools
 import multiprocessing.connection
 import os
 import queue
@@ -23,7 +25,7 @@ import threading
 import time
 
 from django_q.brokers import Broker, Lease
-from django_q.cluster.giving_back import give_back
+from django_q.cluster.giving_back import give_back, together
 from django_q.cluster.held import HeldLeases
 from django_q.cluster.outbox import Finished, Outbox
 from django_q.cluster.patience import Patience
@@ -247,14 +249,16 @@ class Clerk(threading.Thread):
             self.inbox.put(None)
 
     def _give_back(self) -> None:
-        """Give back what was taken back or returned."""
+        """Give back what was taken back or returned; after a failure, the rest the next time."""
         if not self._returned or self._patience.is_waiting:
             return
-        leases = [self._returned.popleft() for _ in range(len(self._returned))]
-        if self._patience.call(lambda: give_back(self._broker, leases)) is None:
-            self._returned.extendleft(reversed(leases))
-            return
-        self._held.drop(lease.receipt for lease in leases)
+        groups = together([self._returned.popleft() for _ in range(len(self._returned))])
+        for place, group in enumerate(groups, 1):
+            if self._patience.call(functools.partial(give_back, self._broker, group)) is None:
+                # It comes last, so that what the broker never takes holds up nothing else.
+                self._returned.extend(itertools.chain(*groups[place:], group))
+                return
+            self._held.drop(lease.receipt for lease in group)
 
     def _abandon(self) -> None:
         """Leave: the supervisor is gone. The running task has a second to end by itself."""

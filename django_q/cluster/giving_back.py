@@ -7,20 +7,30 @@ from django_q.dispatch import dispatch
 from django_q.package import Follower
 
 
+def together(leases: Sequence[Lease]) -> list[list[Lease]]:
+    """Part leases into those that go back in one call.
+
+    What has no receipt goes alone: after a failure in the midst of several nobody could tell which
+    were put in anew, and they would run twice or never.
+    """
+    groups: dict[tuple[object, ...], list[Lease]] = {}
+    for lease in leases:
+        alone = id(lease) if lease.receipt is None else None
+        groups.setdefault((lease.queue, lease.pause, alone), []).append(lease)
+    return list(groups.values())
+
+
 def give_back(broker: Broker, leases: Sequence[Lease]) -> bool:
-    """Give leases back, each after its pause; what has no receipt is put in anew.
+    """Give leases back that are `together`, after their pause; without a receipt, put it in anew.
 
     Where the broker cannot take a lease back, it lapses.
     """
-    groups: dict[tuple[str, float], list[Lease]] = {}
-    for lease in leases:
-        groups.setdefault((lease.queue or broker.list_key, lease.pause), []).append(lease)
-    for (queue, pause), members in groups.items():
-        receipts = [lease.receipt for lease in members if lease.receipt is not None]
-        loose = [lease.payload for lease in members if lease.receipt is None]
-        if loose:
-            again = [Follower(queue, payload, pause) for payload in loose]
-            dispatch(broker.of_queue(queue), again)
-        if receipts and broker.can_release:
-            broker.release(receipts, pause)
+    first = leases[0]
+    if first.receipt is None:
+        queue = first.queue or broker.list_key
+        dispatch(broker.of_queue(queue), [Follower(queue, first.payload, first.pause)])
+    elif broker.can_release:
+        broker.release(
+            [lease.receipt for lease in leases if lease.receipt is not None], first.pause
+        )
     return True

@@ -56,8 +56,12 @@ class Plain(Broker):
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
         self.waiting: list[str] = []
+        #: Whether it is away, call by call.
+        self.failures: Iterator[bool] = iter(())
 
     def enqueue(self, task: str) -> str:
+        if next(self.failures, False):
+            raise BrokerUnavailable("The broker is away.")
         self.waiting.append(task)
         return ""
 
@@ -199,6 +203,24 @@ def test_what_has_no_receipt_is_put_into_the_queue_anew(q_cluster: Configure) ->
         wait_until(lambda: desk.clerk.inbox.qsize() == 1)
 
     assert plain.waiting == ["third", "second"]
+
+
+def test_what_has_no_receipt_is_put_in_anew_once_whatever_fails(q_cluster: Configure) -> None:
+    q_cluster(poll=0.01)
+    plain = Plain()
+    plain.waiting = ["first", "second", "third", "fourth"]
+    with contextlib.closing(Desk(plain, places=4)) as desk:
+        desk.clerk.free = 4
+        desk.start()
+        leases = [desk.take() for _ in range(4)]
+        plain.failures = iter([False, True, False, False, True, False, False])
+
+        for lease in leases:
+            desk.clerk.give_back(lease)
+        desk.clerk.stop()
+        desk.clerk.finish()
+
+    assert sorted(plain.waiting) == ["first", "fourth", "second", "third"]
 
 
 def test_the_holder_is_known_before_its_first_lease(desk: Desk) -> None:
