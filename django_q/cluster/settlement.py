@@ -3,7 +3,7 @@
 Used by the clerk for its worker, and by the housekeeper for a worker that was killed.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from django.utils import timezone
 
@@ -26,9 +26,11 @@ class Settlement:
         self._broker = broker
         self._stores = stores
         self._other_brokers: dict[str, Broker] = {}
+        #: What was sent, while the packages it follows are not acknowledged yet.
+        self._sent: set[Follower] = set()
 
     def settle(self, records: Sequence[Record]) -> None:
-        """Settle outcomes. Idempotent, so it is called again when it raised.
+        """Settle outcomes. Idempotent, so it is called again when it raised; what it sent is sent.
 
         Raises ResultsUnavailable or BrokerUnavailable; then nothing is lost.
         """
@@ -39,11 +41,12 @@ class Settlement:
         shares = alias == self._stores.database.alias
 
         def after_rows() -> None:
-            self._send_followers(records)
+            self._send_followers(records, is_final=not shares)
             if not shares:
                 self._afterwards(lambda: self.send_gathered(gatherings))
             if done:
                 self._broker.acknowledge_many(done)
+            self._sent.difference_update(_followers(records))
 
         record(records, self._stores, after_rows, alias)
         if shares:
@@ -76,12 +79,17 @@ class Settlement:
                 if is_ours:
                     self._send(gathering.queue, [_follower(gathering)])
 
-    def _send_followers(self, records: Sequence[Record]) -> None:
-        by_queue: dict[str, list[Follower]] = {}
-        for follower in (follower for r in records for follower in r.followers):
-            by_queue.setdefault(follower.queue, []).append(follower)
-        for queue, followers in by_queue.items():
+    def _send_followers(self, records: Sequence[Record], *, is_final: bool) -> None:
+        """Send what follows and was not sent yet; `is_final`: no transaction takes it back."""
+        groups: dict[tuple[str, float, int], list[Follower]] = {}
+        for follower in _followers(records):
+            if follower not in self._sent:
+                place = follower.queue, follower.delay, follower.priority
+                groups.setdefault(place, []).append(follower)
+        for (queue, _, _), followers in groups.items():
             self._send(queue, followers)
+            if is_final:
+                self._sent.update(followers)
 
     def _send(self, queue: str, followers: Sequence[Follower]) -> None:
         """Send what follows; what its broker never takes is kept, and holds no outcome up."""
@@ -106,6 +114,10 @@ class Settlement:
         if queue not in self._other_brokers:
             self._other_brokers[queue] = get_broker(queue)
         return self._other_brokers[queue]
+
+
+def _followers(records: Sequence[Record]) -> Iterator[Follower]:
+    return (follower for record in records for follower in record.followers)
 
 
 def _follower(ready: Ready) -> Follower:

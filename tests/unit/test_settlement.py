@@ -1,6 +1,6 @@
 """Settling: what follows an outcome, and what of it may fail."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from unittest import mock
 
@@ -8,10 +8,11 @@ import pytest
 
 from django_q.brokers.memory import Memory
 from django_q.cluster.settlement import Settlement
-from django_q.exceptions import PayloadTooLarge, ResultsUnavailable
+from django_q.exceptions import BrokerUnavailable, PayloadTooLarge, ResultsUnavailable
 from django_q.models import Rejected
 from django_q.package import Follower
 from django_q.recorder import Record, make_stores
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -61,3 +62,57 @@ def test_what_the_housekeeper_does_too_is_no_reason_to_send_all_once_more(broker
         Settlement(broker, make_stores()).settle([record])
 
     assert [lease.payload for lease in broker.lease(5)] == ["next"]
+
+
+class Forgetful(Memory):
+    """Is away once: when it is to acknowledge, or to take packages with this delay."""
+
+    away = ""
+
+    def acknowledge_many(self, receipts: Sequence[str]) -> None:
+        """End leases."""
+        self._fail_once("acknowledge")
+        super().acknowledge_many(receipts)
+
+    def enqueue_many(
+        self, tasks: Iterable[str], *, delay: float = 0.0, priority: int = 0
+    ) -> list[str]:
+        """Keep packages."""
+        self._fail_once(str(delay))
+        return super().enqueue_many(tasks, delay=delay, priority=priority)
+
+    def _fail_once(self, what: str) -> None:
+        if self.away == what:
+            self.away = ""
+            raise BrokerUnavailable("not today")
+
+
+@pytest.mark.parametrize("away", ["acknowledge", "0.01"])
+def test_what_was_sent_is_not_sent_again_whatever_fails_after_it(q_cluster: Any, away: str) -> None:
+    q_cluster()
+    broker = Forgetful("default")
+    broker.enqueue("one")
+    (lease,) = broker.lease(1)
+    followers = (Follower("default", "now"), Follower("default", "later", 0.01))
+    record = Record(None, lease.receipt, followers=followers)
+    settlement = Settlement(broker, make_stores())
+    broker.away = away
+
+    with pytest.raises(BrokerUnavailable):
+        settlement.settle([record])
+    settlement.settle([record])
+
+    wait_until(lambda: broker.queue_size() == 2, what="what was delayed")
+    assert sorted(lease.payload for lease in broker.lease(5)) == ["later", "now"]
+
+
+def test_what_is_settled_is_forgotten(broker: Narrow) -> None:
+    settlement = Settlement(broker, make_stores())
+
+    for _ in range(2):  # of a package that was delivered twice, too
+        broker.enqueue("one")
+        lease = broker.lease(5)[-1]
+        after = (Follower("default", "next"),)
+        settlement.settle([Record(None, lease.receipt, followers=after)])
+
+    assert broker.queue_size() + broker.lock_size() == 3
