@@ -5,7 +5,8 @@ Used by the producer. What follows in a cluster is found in `results.gatherings`
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from django_q import humanhash
 from django_q.brokers import Broker, shared_broker
@@ -26,6 +27,13 @@ _CALL = "django_q.results.gatherings.call_with_results"
 _OF_CALLBACK = ("cluster", "sync")
 #: Packages that go to the broker in one call: some hundred fill a round trip.
 _CHUNK = 500
+
+
+class _Sent(NamedTuple):
+    """How many packages were sent, and before which moment not all of them may start."""
+
+    total: int
+    last_start: datetime | None
 
 
 class GroupId(str):
@@ -60,8 +68,8 @@ def async_group(calls: Iterable[Any], callback: Any = None, **options: Any) -> G
     package = _collector(group.callback_id, callback, options)
     check_priorities(broker or shared_broker(queue), package)
     gatherings.begin(group.callback_id, queue, seal_package(package, queue), package)
-    total = _send(_parts(calls, options, group.callback_id), broker)
-    gatherings.close(group.callback_id, total)
+    sent = _send(_parts(calls, options, group.callback_id), broker)
+    gatherings.close(group.callback_id, sent.total, sent.last_start)
     if "on_commit" in options:  # there may be no task whose end could send it
         package["on_commit"] = options["on_commit"]
     # They may all have ended before their number was known.
@@ -116,14 +124,16 @@ def _collector(gathering_id: str, callback: Any, options: dict[str, Any]) -> Tas
     return package
 
 
-def _send(packages: Iterator[TaskPackage], broker: Broker | None) -> int:
-    """Send packages, some hundred at a time, or run them in place; how many there were."""
-    count = 0
+def _send(packages: Iterator[TaskPackage], broker: Broker | None) -> _Sent:
+    """Send packages, some hundred at a time, or run them in place."""
+    count, last_start = 0, None
     while chunk := list(itertools.islice(packages, _CHUNK)):
         count += len(chunk)
+        starts = [last_start, *(package.get("run_at") for package in chunk)]
+        last_start = max((start for start in starts if start is not None), default=None)
         if chunk[0].get("sync", Conf.SYNC):
             for package in chunk:
                 run_in_place(package)
         else:
             send(chunk, broker)
-    return count
+    return _Sent(count, last_start)

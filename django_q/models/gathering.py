@@ -5,6 +5,7 @@ results, so that no two clusters can lose one another's.
 """
 
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -22,6 +23,8 @@ class Gathering(models.Model):
     priority = models.SmallIntegerField(_("Priority"), default=0, db_default=0)
     run_at = models.DateTimeField(_("Not before"), null=True)
     created = models.DateTimeField(_("Created"), default=timezone.now, db_index=True)
+    #: It is kept at least so long; null: a week from `created` on.
+    until = models.DateTimeField(_("Until"), null=True)
     sent = models.BooleanField(_("Sent"), default=False, db_default=False)
 
     class Meta:
@@ -43,6 +46,9 @@ class GatheredPart(models.Model):
     position = models.PositiveIntegerField(_("Position"))
     success = models.BooleanField(_("Success"))
     result = models.TextField(_("Result"), null=True)
+    created = models.DateTimeField(
+        _("Created"), default=timezone.now, db_default=Now(), db_index=True
+    )
 
     class Meta:
         app_label = "django_q"

@@ -7,13 +7,14 @@ twice: its id is the gathering's, and the first result stands.
 
 import contextlib
 import pickle
+import time
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import router, transaction
-from django.db.models import Count, F, OuterRef, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from django_q.exceptions import FailedResult
@@ -21,9 +22,11 @@ from django_q.functions import find_function
 from django_q.models import GatheredPart, Gathering
 from django_q.results.trouble import told
 
-#: A gathering that is this old and sent is of no more use, nor one whose parts never came.
+#: Nothing is heard of a gathering for so long, sent or not: it is of no more use.
 _KEPT = timedelta(days=7)
 _BATCH = 500
+#: Longest time for deleting, seconds; the rest an hour later.
+_LONGEST = 1.0
 
 
 class Opening(NamedTuple):
@@ -59,12 +62,20 @@ def begin(gathering_id: str, queue: str, payload: str, package: Mapping[str, Any
     """Open a gathering; the package, sealed as `payload`, is sent when it is complete."""
     order = {"priority": package.get("priority", 0), "run_at": package.get("run_at")}
     rows = Gathering.objects.using(_alias())
-    rows.create(id=gathering_id, queue=queue, payload=payload, **order)
+    until = _kept_until(package.get("run_at"))
+    rows.create(id=gathering_id, queue=queue, payload=payload, until=until, **order)
 
 
-def close(gathering_id: str, total: int) -> None:
-    """Say how many parts there are: from now on it can be complete."""
-    Gathering.objects.using(_alias()).filter(pk=gathering_id).update(total=total)
+def close(gathering_id: str, total: int, last_start: datetime | None = None) -> None:
+    """Say how many parts there are: from now on it can be complete.
+
+    `last_start`: before that moment not all of them may start.
+    """
+    row = Gathering.objects.using(_alias()).filter(pk=gathering_id)
+    if last_start is not None:
+        until = _kept_until(last_start)
+        row.filter(until__lt=until).update(until=until)
+    row.update(total=total)
 
 
 def keep_parts(parts: Sequence[Part]) -> None:
@@ -135,12 +146,35 @@ def call_with_results(
 
 
 def drop_old() -> int:
-    """Delete what is over for a week."""
-    old = Gathering.objects.using(_alias()).filter(created__lt=timezone.now() - _KEPT)
+    """Delete what is over: gatherings of which no part came for a week, or was to start; how many.
+
+    And parts that came after their gathering was deleted.
+    """
+    now, deleted = timezone.now(), 0
+    recent = GatheredPart.objects.filter(gathering=OuterRef("pk"), created__gte=now - _KEPT)
+    gatherings = Gathering.objects.using(_alias()).filter(created__lt=now - _KEPT)
+    old = gatherings.filter(Q(until=None) | Q(until__lt=now)).exclude(Exists(recent))
+    parts = GatheredPart.objects.using(_alias())
+    own = Gathering.objects.filter(pk=OuterRef("gathering"))
+    orphans = parts.filter(created__lt=now - _KEPT).exclude(Exists(own))
     with told(_alias(), "Old gatherings cannot be deleted"):
-        ids = list(old.values_list("pk", flat=True)[:_BATCH])
-        GatheredPart.objects.using(_alias()).filter(gathering__in=ids).delete()
-        return int(Gathering.objects.using(_alias()).filter(pk__in=ids).delete()[0])
+        for ids in _batches(old):
+            parts.filter(gathering__in=ids).delete()
+            deleted += int(gatherings.filter(pk__in=ids).delete()[0])
+        for ids in _batches(orphans):
+            parts.filter(pk__in=ids).delete()
+    return deleted
+
+
+def _batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
+    """Give the ids of rows that the caller deletes, until there are none or it takes too long."""
+    end = time.monotonic() + _LONGEST
+    while (ids := list(rows.values_list("pk", flat=True)[:_BATCH])) and time.monotonic() < end:
+        yield ids
+
+
+def _kept_until(last_start: datetime | None) -> datetime:
+    return max(timezone.now(), last_start or timezone.now()) + _KEPT
 
 
 def _decode(success: bool, result: str | None) -> Any:

@@ -9,14 +9,15 @@ from django.utils import timezone
 
 from django_q.composition import async_iter
 from django_q.iterations import collector, is_part, part_of
-from django_q.models import Gathering, OrmQ, Task
+from django_q.models import GatheredPart, Gathering, OrmQ, Task
 from django_q.package import Outcome, TaskPackage, build_package
 from django_q.recorder import make_stores, prepare, record
 from django_q.results import gatherings
 from django_q.results.base import encode_row
 from django_q.sealed import open_package
 from django_q.signing import SignedPackage
-from tests.site import tasks
+from django_q.workflows import async_group
+from tests.site import databases, tasks
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -111,3 +112,71 @@ def test_beside_old_clusters_parts_are_sent_as_they_know_them(q_cluster: Any) ->
     assert SignedPackage.loads(kept) == [1, (2, 3)]
     assert not Gathering.objects.exists()
     caches["default"].clear()
+
+
+def old_gathering(number: int, days: float, **values: Any) -> str:
+    """A gathering that was begun so many days ago, with no part."""
+    id = f"{number:032x}"
+    created = timezone.now() - timedelta(days=days)
+    values.setdefault("until", created + timedelta(days=7))
+    Gathering.objects.create(id=id, queue="default", payload="", created=created, **values)
+    return id
+
+
+def part(gathering: str, days: float) -> None:
+    """Keep a part that came so many days ago."""
+    created = timezone.now() - timedelta(days=days)
+    GatheredPart.objects.create(gathering=gathering, position=0, success=True, created=created)
+
+
+def test_a_gathering_goes_a_week_after_its_last_part(database: str) -> None:
+    young, over, of_before = (
+        old_gathering(1, 6),
+        old_gathering(2, 8),
+        old_gathering(3, 8, until=None),
+    )
+    at_work, long_over = old_gathering(4, 30), old_gathering(5, 30)
+    for gathering, days in ((over, 7.5), (of_before, 7.5), (at_work, 6), (long_over, 8)):
+        part(gathering, days)
+
+    assert gatherings.drop_old() == 3
+
+    assert set(Gathering.objects.values_list("pk", flat=True)) == {young, at_work}
+    assert GatheredPart.objects.get().gathering == at_work
+
+
+def test_parts_that_come_when_all_is_over_go_too(database: str) -> None:
+    part("a" * 32, 8)
+    part("b" * 32, 6)  # its producer's transaction may be open still
+
+    gatherings.drop_old()
+
+    assert GatheredPart.objects.get().gathering == "b" * 32
+
+
+def test_more_than_a_batch_goes(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gatherings, "_BATCH", 2)
+    for number in range(5):
+        old_gathering(number, 8)
+        part(f"{number:032d}", 8)
+
+    assert gatherings.drop_old() == 5
+    assert not GatheredPart.objects.exists()
+
+
+@pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
+def test_what_starts_in_a_month_is_kept_a_month_and_a_week(database: str, q_cluster: Any) -> None:
+    q_cluster(orm="default")
+    in_a_month = timezone.now() + timedelta(days=30)
+    group = async_group(
+        [(tasks.echo, (1,), {"run_at": in_a_month}), (tasks.echo, (2,))], callback=tasks.echo
+    )
+    iteration = async_iter(tasks.echo, [1], delay=timedelta(days=30))
+    Gathering.objects.update(created=timezone.now() - timedelta(days=36))
+
+    gatherings.drop_old()
+
+    kept = dict(Gathering.objects.values_list("pk", "until"))
+    assert set(kept) == {group.callback_id, iteration}
+    wanted = in_a_month + timedelta(days=7)
+    assert all(abs(until - wanted) < timedelta(minutes=1) for until in kept.values())
