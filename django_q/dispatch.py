@@ -17,6 +17,7 @@ from django_q.models import Delayed
 from django_q.options import CALLBACKS
 from django_q.order_options import time_left
 from django_q.package import Follower, TaskPackage
+from django_q.results import keys, tracking
 from django_q.results.trouble import told
 from django_q.sealed import seal_package
 
@@ -77,11 +78,22 @@ def dispatch(broker: Broker, packages: Sequence[Follower]) -> None:
             _send(broker, [member.payload for member in members], delay, priority)
 
 
-def drop_delayed(queue: str) -> int:
-    """Forget what is kept for a queue until it is due; how many packages."""
+def forget_queue(queue: str) -> None:
+    """Forget what the books know of a queue that was emptied by hand. Raises ResultsUnavailable.
+
+    What is kept until it is due, that tasks wait there, and the keys of unique ones among them.
+    """
     alias = router.db_for_write(Delayed)
     with told(alias, "Delayed packages cannot be dropped"):
-        return Delayed.objects.using(alias).filter(queue=queue).delete()[0]
+        Delayed.objects.using(alias).filter(queue=queue).delete()
+    keys.free_of_queue(queue)
+    tracking.forget_queue(queue)
+
+
+def forget_packages(task_ids: Sequence[str]) -> None:
+    """Forget the same of tasks whose packages were deleted by hand. Raises ResultsUnavailable."""
+    keys.free_of_deleted(task_ids)
+    tracking.forget_deleted(task_ids)
 
 
 def _send(broker: Broker, payloads: list[str], delay: float, priority: int) -> None:

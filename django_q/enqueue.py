@@ -89,7 +89,8 @@ def hand_over(packages: list[TaskPackage], broker: Broker | None) -> list[str]:
     unsent: list[TaskPackage] = []
     try:
         for package in packages:
-            holder = uniqueness.claim(package)
+            queue = broker.list_key if broker else package.get("cluster") or Conf.CLUSTER_NAME
+            holder = uniqueness.claim(package, queue)
             ids.append(holder or package["id"])
             if holder is None:
                 unsent.append(package)

@@ -96,17 +96,37 @@ def unique_key(package: Mapping[str, Any], path: str) -> str:
 
 
 def _pickled(call: Any) -> bytes:
-    """Pickle equal calls alike: by values, whichever objects these are, and in all processes."""
-    written = io.BytesIO()
-    pickler = pickle.Pickler(written, 5)
-    pickler.fast = True
     try:
-        pickler.dump(call)
+        return _Ordered.dumps(call)
     except Exception as error:  # code of the arguments
         raise PackageError(
             f"unique is True, but the arguments cannot be pickled: {error}"
         ) from error
-    return written.getvalue()
+
+
+class _Ordered(pickle.Pickler):
+    """Pickles equal values alike: whichever objects these are, and in all processes.
+
+    The order of a set depends on hashes, which each process has its own of, and that of a dict is
+    no part of its value: what they hold is put in the order of its own pickles.
+    """
+
+    @classmethod
+    def dumps(cls, value: Any) -> bytes:
+        """Give a pickle that is only compared; it cannot be loaded."""
+        written = io.BytesIO()
+        pickler = cls(written, 5)
+        pickler.fast = True
+        pickler.dump(value)
+        return written.getvalue()
+
+    def persistent_id(self, value: Any) -> Any:
+        """Give what is pickled in the place of a value; None: the value itself."""
+        if isinstance(value, (set, frozenset)):
+            return type(value), sorted(map(self.dumps, value))
+        if type(value) is dict:
+            return dict, sorted((self.dumps(key), self.dumps(value[key])) for key in value)
+        return None
 
 
 def short_key(key: str) -> str:

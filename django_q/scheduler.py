@@ -167,7 +167,7 @@ class Scheduler:
         claimed = [run for run in runs if run.schedule.pk in ids]
         for run in claimed:
             # While another one has its key, the schedule only moves on.
-            run.schedule.task = uniqueness.claim(run.package) or run.schedule.task
+            run.schedule.task = uniqueness.claim(run.package, run.queue) or run.schedule.task
         if claimed:
             self._rows.move([run.schedule for run in claimed])
             self._rows.delete(run.schedule.pk for run in claimed if not run.is_kept)
@@ -215,7 +215,7 @@ def run_now(schedule: Schedule) -> str:
     except (ValueError, TypeError) as error:
         raise PackageError(f"Schedule {_label(schedule)} cannot be run: {error}") from error
     queue = package.get("cluster") or Conf.PREFIX
-    holder = uniqueness.claim(package)
+    holder = uniqueness.claim(package, queue)
     if holder is not None:
         return holder
     try:

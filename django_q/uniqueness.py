@@ -19,8 +19,8 @@ from django_q.results import cancellations, keys
 from django_q.results.entries import Entry
 
 
-def claim(package: TaskPackage) -> str | None:
-    """Take the key of a unique task; None: it is to be sent.
+def claim(package: TaskPackage, queue: str) -> str | None:
+    """Take the key of a unique task that goes to `queue`; None: it is to be sent.
 
     Otherwise the id of the task that has the key, and nothing is to be sent. Raises DuplicateTask
     where the task says so, and ResultsUnavailable.
@@ -34,12 +34,13 @@ def claim(package: TaskPackage) -> str | None:
     # The time in which it is held back by its own wish does not count.
     held += time_left(package, timezone.now())
     way = package.get("unique_else", "skip")
-    holder = keys.take(key, package["id"], str(until) if is_scope else "time", held)
+    scope = str(until) if is_scope else keys.FOR_A_TIME
+    holder = keys.take(key, package["id"], scope, held, queue)
     while way == "replace" and holder != package["id"]:
-        if keys.hand_over(key, holder, package["id"], held):
+        if keys.hand_over(key, holder, package["id"], held, queue):
             _cancel(holder)
             return None
-        holder = keys.take(key, package["id"], str(until) if is_scope else "time", held)
+        holder = keys.take(key, package["id"], scope, held, queue)
     if holder == package["id"]:
         return None
     if way == "raise":

@@ -1,5 +1,7 @@
 """Pages of what the brokers keep: the ORM broker's queue, the ledger."""
 
+import itertools
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -14,9 +16,12 @@ from django_q.admin.looking import LONGEST, look_into_package
 from django_q.admin.pages import FoundAdmin, ReadAdmin, load_heads, moment_text, text_block
 from django_q.admin.showing import path_text, show
 from django_q.conf import Conf
+from django_q.dispatch import forget_packages
 from django_q.models import OrmQ
 from django_q.package import function_path
 
+#: Packages that are looked into together: their heads are up to 64 KB long.
+_LOOK = 100
 _SHOWN_APART = ("id", "name", "group", "func", "args", "kwargs")
 
 
@@ -75,8 +80,16 @@ class QueueAdmin(FoundAdmin):
         obj.save(using=Conf.ORM, update_fields=form.changed_data if change else None)
 
     def delete_model(self, request: HttpRequest, obj: OrmQ) -> None:
-        """Delete where the broker reads."""
+        """Delete where the broker reads; the task is not waited for any more."""
+        ids = _task_ids([obj])
         obj.delete(using=Conf.ORM)
+        forget_packages(ids)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Delete many; their tasks are not waited for any more."""
+        ids = _task_ids(queryset.iterator(_LOOK))
+        super().delete_queryset(request, queryset)
+        forget_packages(ids)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Hide the queue where another broker is used."""
@@ -158,6 +171,15 @@ def _package(obj: Any) -> dict[str, Any]:
         obj._seen = look_into_package(head) if len(head) <= LONGEST else {}
     seen: dict[str, Any] = obj._seen
     return seen
+
+
+def _task_ids(rows: Iterable[Any]) -> list[str]:
+    """Give the ids of the tasks in some packages, as far as they can be seen."""
+    found, rows = [], iter(rows)
+    while some := list(itertools.islice(rows, _LOOK)):
+        load_heads(some, "payload")
+        found += [str(_package(row).get("id", "")) for row in some]
+    return found
 
 
 class LedgerAdmin(ReadAdmin):

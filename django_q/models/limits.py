@@ -14,6 +14,8 @@ class UniqueKey(models.Model):
     task = models.CharField(_("Task id"), max_length=32, db_index=True)
     #: How long it is taken: see the option `unique`.
     scope = models.CharField(_("Scope"), max_length=10)
+    #: Where the task waits; null if a release that did not say took the key.
+    queue = models.CharField(_("Queue"), max_length=100, null=True)
     #: Free from then on, whatever became of the task; never if null.
     until = models.DateTimeField(_("Until"), null=True, db_index=True)
 

@@ -162,10 +162,18 @@ def see(ids: Sequence[str]) -> None:
             rows.update(seen=timezone.now())
 
 
-def forget_waiting(queue: str) -> None:
+def forget_queue(queue: str) -> None:
     """Delete the rows of what waited in a queue that was emptied by hand."""
+    _forget_waiting(Tracked.objects.using(_alias()).filter(queue=queue))
+
+
+def forget_deleted(ids: Sequence[str]) -> None:
+    """Delete the rows of tasks whose packages were deleted by hand, unless they run already."""
+    _forget_waiting(Tracked.objects.using(_alias()).filter(pk__in=ids))
+
+
+def _forget_waiting(rows: QuerySet[Tracked]) -> None:
     with told(_alias(), _CANNOT):
-        rows = Tracked.objects.using(_alias()).filter(queue=queue)
         rows.exclude(state=Tracked.State.RUNNING).delete()
 
 

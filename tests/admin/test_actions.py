@@ -11,8 +11,9 @@ from django.test import Client
 
 from django_q import package, sealed
 from django_q.admin import sending
+from django_q.enqueue import async_task
 from django_q.exceptions import BrokerUnavailable
-from django_q.models import Failure, OrmQ, Rejected, Success, Task
+from django_q.models import Failure, OrmQ, Rejected, Success, Task, Tracked, UniqueKey
 from tests.site import databases
 
 from .desk import act, client_with, get, make_task, page
@@ -235,3 +236,22 @@ def test_letting_in_and_deleting_have_permissions_of_their_own(client: Client) -
     assert press(browser, Rejected, row, "requeue").status_code == 403
     assert Rejected.objects.get() == row
     assert not OrmQ.objects.exists()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_unique_task_whose_package_is_deleted_may_be_sent_again(
+    client: Client, count: int
+) -> None:
+    for number in range(count):
+        async_task("math.sqrt", number, unique=str(number), track=True)
+    other = async_task("math.sqrt", 9, unique="other", track=True)
+    rows = [row for row in OrmQ.objects.all() if row.task_id() != other]
+
+    if count == 1:
+        client.post(page(OrmQ, "delete", rows[0].pk), {"post": "yes"})
+    else:
+        act(client, OrmQ, "delete_selected", *rows, post="yes")
+
+    assert OrmQ.objects.get().task_id() == other
+    assert UniqueKey.objects.get().task == other
+    assert Tracked.objects.get().pk == other

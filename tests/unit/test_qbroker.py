@@ -12,7 +12,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_q.brokers import get_broker
-from django_q.models import Delayed, Rejected
+from django_q.enqueue import async_task
+from django_q.models import Delayed, Rejected, Tracked, UniqueKey
 from django_q.results import rejected
 from django_q.results.rejected import Rejection
 from tests.servers.base import free_port
@@ -98,6 +99,20 @@ def test_with_yes_it_is_done(queue: Any, command: str) -> None:
 
     assert queue.queue_size() == 0
     assert Delayed.objects.get().queue == "other"
+
+
+@pytest.mark.parametrize("command", ["purge", "delete"])
+def test_unique_tasks_that_waited_there_may_be_sent_again(queue: Any, command: str) -> None:
+    async_task("math.sqrt", 4, unique="a")
+    running = async_task("math.sqrt", 4, unique="runs", track=True)
+    Tracked.objects.filter(pk=running).update(state=Tracked.State.RUNNING)
+    async_task("math.sqrt", 4, unique="for an hour", unique_until=3600)
+    async_task("math.sqrt", 4, unique="elsewhere", cluster="other")
+
+    qbroker(command, "--yes")
+
+    kept = set(UniqueKey.objects.values_list("key", flat=True))
+    assert kept == {"runs", "for an hour", "elsewhere"}
 
 
 @pytest.mark.parametrize("end", [EOFError, KeyboardInterrupt])

@@ -11,11 +11,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from django_q.brokers import Broker, broker_path, get_broker, shared_broker
-from django_q.dispatch import drop_delayed
+from django_q.dispatch import forget_queue
 from django_q.exceptions import BrokerError, ConfigurationError, ResultsUnavailable
 from django_q.models import Rejected
 from django_q.monitor.pipe import until_the_reader_leaves
-from django_q.results.tracking import forget_waiting
 
 #: Characters of a payload that a list shows; `rejected show` gives all of it.
 _SHORT = 40
@@ -79,16 +78,14 @@ class Command(BaseCommand):
         waiting, sizes = _sizes(broker)
         self._ask(f"Take everything out of {sizes}? It is lost.", options)
         broker.purge_queue()
-        drop_delayed(broker.list_key)
-        forget_waiting(broker.list_key)
+        forget_queue(broker.list_key)
         self._tell({"queue": broker.list_key, "purged": waiting}, options)
 
     def _delete(self, broker: Broker, options: dict[str, Any]) -> None:
         _, sizes = _sizes(broker)
         self._ask(f"Remove {sizes}? What is in it is lost.", options)
         broker.delete_queue()
-        drop_delayed(broker.list_key)
-        forget_waiting(broker.list_key)
+        forget_queue(broker.list_key)
         self._tell({"queue": broker.list_key, "deleted": True}, options)
 
     # -- rejected packages ------------------------------------------------------------------
