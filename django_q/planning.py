@@ -191,11 +191,6 @@ def _make(
         kept = keep(args, kwargs, options)
     except Exception as error:  # pickling runs any code
         raise PackageError(f"{function_path(func)}: {error}") from error
-    if kept.sealed is not None and Conf.SERIALIZER == "json":
-        raise PackageError(
-            f'{function_path(func)}: with Q_CLUSTER["serializer"] = "json" the arguments of a '
-            "schedule have to be literals: texts, numbers, None, and lists, tuples, dicts of them."
-        )
     made = Schedule(func=function_path(func), **columns, **kept._asdict())
     made.full_clean()
     made.next_run = as_stored(made.next_run)

@@ -1,8 +1,8 @@
 """The arguments of a schedule: any values, into its columns and back.
 
 What Python can write literally stands as text in the columns `args` and `kwargs`, where people
-change it. All else is a signed pickle in the column `sealed`, and the texts only show it; once
-somebody has changed a text, the texts count.
+change it. All else is signed, as a pickle or as JSON, in the column `sealed`, and the texts only
+show it; once somebody has changed a text, the texts count.
 
 The housekeeper reads them, and runs no user code: it hands a pickle on unopened, as `Deferred`.
 """
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from django.core.signing import BadSignature
 
 from django_q import signing
+from django_q.conf import Conf
 from django_q.exceptions import PackageRejected
 
 #: Characters of a value that cannot be written literally which its column shows.
@@ -71,7 +72,8 @@ def open_part(data: bytes, part: str, more: Mapping[str, Any]) -> Any:
 def keep(args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Kept:
     """Bring arguments and options into the form of the columns.
 
-    Raises ValueError for an option that can be kept in no column, and whatever pickling raises.
+    Raises ValueError for an option that can be kept in no column, and whatever pickling raises, or
+    writing as JSON where `Q_CLUSTER["serializer"]` says so.
     """
     shown = dict(kwargs) | ({"q_options": dict(options)} if options else {})
     if _is_literal(args) and _is_literal(shown):
@@ -85,13 +87,14 @@ def keep(args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str,
         if not _is_literal(value):
             raise ValueError(f"The option {name!r} is {value!r:.100}: a schedule cannot keep that.")
     digest = _digest(*texts)
-    data = pickle.dumps(parts, pickle.HIGHEST_PROTOCOL)
-    # Bytes within: checking the signature then runs nothing of what is inside.
+    # A pickle as bytes: checking the signature then runs nothing of what is inside.
+    is_pickle = Conf.SERIALIZER != "json"
+    data = pickle.dumps(parts, pickle.HIGHEST_PROTOCOL) if is_pickle else parts
     return Kept(*texts, f"{digest}:{signing.seal(data, 'schedule', digest)}\n{plain!r}")
 
 
 def read(args: str | None, kwargs: str | None, sealed: str | None = None) -> Arguments:
-    """Give what stands in the columns; a pickle stays closed.
+    """Give what stands in the columns; a pickle stays closed, JSON has no code to run.
 
     Raises ValueError with the reason when it cannot be read.
     """
@@ -179,6 +182,9 @@ def _unseal(sealed: str) -> Arguments:
             "another SECRET_KEY or project name, or changed. Make the schedule anew."
         ) from error
     options: dict[str, Any] = _literal(options_text, "options", options_text)
+    if isinstance(data, dict):
+        chain = {"chain": data["chain"]} if "chain" in data else {}
+        return Arguments(data["args"], data["kwargs"], options | chain)
     if options.get("chain") is True:
         options["chain"] = Deferred(data, "chain")
     return Arguments(Deferred(data, "args"), Deferred(data, "kwargs"), options)
