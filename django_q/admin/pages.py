@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
+from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
@@ -115,7 +116,7 @@ class ButtonAdmin(QuickAdmin):
         allowed = self.get_actions(request)
         row: Any = context.get("original")
         context["django_q_buttons"] = [
-            {"label": label, "url": self._address("act", row.pk, name)}
+            {"label": label, "url": self._address("act", quote(row.pk), name)}
             for name, label in (self.get_buttons(request, row) if row else {}).items()
             if name in allowed
         ]
@@ -123,15 +124,19 @@ class ButtonAdmin(QuickAdmin):
 
     def act_view(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
         """Take an action for one row, then show it, or the list if it is gone."""
+        key = unquote(object_id)
+        row = self.get_object(request, key)
         if request.method == "POST":
             if action not in self.buttons or action not in self.get_actions(request):
                 raise PermissionDenied
-            found: Any = self.get_actions(request)[action]
-            # A tuple until Django 6.1.
-            act = found.func if hasattr(found, "func") else found[0]
-            act(self, request, self.get_queryset(request).filter(pk=object_id))
-        if self.get_queryset(request).filter(pk=object_id).exists():
-            return HttpResponseRedirect(self._address("change", object_id))
+            if row is not None:
+                found: Any = self.get_actions(request)[action]
+                # A tuple until Django 6.1.
+                act = found.func if hasattr(found, "func") else found[0]
+                act(self, request, self.get_queryset(request).filter(pk=row.pk))
+                row = self.get_object(request, key)
+        if row is not None:
+            return HttpResponseRedirect(self._address("change", quote(row.pk)))
         kept: Any = {"preserved_filters": self.get_preserved_filters(request), "opts": self.opts}
         return HttpResponseRedirect(add_preserved_filters(kept, self._address("changelist")))
 

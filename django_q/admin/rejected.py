@@ -11,7 +11,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from django_q.admin import sending
+from django_q.admin import acting
 from django_q.admin.looking import LONGEST, look_into_package
 from django_q.admin.pages import FoundAdmin, moment_text, text_block
 from django_q.admin.results import tell
@@ -54,11 +54,11 @@ class RejectedAdmin(FoundAdmin):
     @admin.action(description=_("Requeue selected packages"), permissions=["requeue"])
     def requeue(self, request: HttpRequest, queryset: QuerySet[Rejected]) -> None:
         """Put packages back into their queues, for a cause that was mended."""
-        sent = sending.requeue(queryset)
-        sending.log(sent, request.user.pk, gettext("Requeued."))
-        number = len(sent.rows)
+        done = acting.requeue(queryset)
+        acting.log(done, request.user.pk, gettext("Requeued."))
+        number = len(done.rows)
         text = ngettext("%d package was requeued.", "%d packages were requeued.", number) % number
-        tell(self, request, sent, text)
+        tell(self, request, done, text)
 
     @admin.display(description=_("Reason"), ordering="reason")
     def short_reason(self, obj: Any) -> str:

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from django_q.admin import sending
+from django_q.admin import acting
 from django_q.admin.history import has_history, history_block
 from django_q.admin.looking import LONGEST, LONGEST_ALONE, look_into_column
 from django_q.admin.pages import COUNTED_ROWS, EMPTY, FoundAdmin, moment_text, text_block
@@ -40,25 +40,25 @@ def resubmit_task(model_admin: Any, request: HttpRequest, queryset: QuerySet[Tas
     """Send the selected tasks to their queues once more; failures then leave the list."""
     if not _may_resubmit(request, queryset.model):
         raise PermissionDenied
-    sent = sending.resubmit(queryset)
-    sending.log(sent, request.user.pk, gettext("Resubmitted."))
-    number = len(sent.rows)
+    done = acting.resubmit(queryset)
+    acting.log(done, request.user.pk, gettext("Resubmitted."))
+    number = len(done.rows)
     text = ngettext("%d task was resubmitted.", "%d tasks were resubmitted.", number) % number
-    tell(model_admin, request, sent, text)
+    tell(model_admin, request, done, text)
 
 
-def tell(model_admin: Any, request: HttpRequest, sent: sending.Sent, text: str) -> None:
+def tell(model_admin: Any, request: HttpRequest, done: acting.Done, text: str) -> None:
     """Tell in messages what an action did, and what it could not do."""
-    for error in sent.errors[:_TOLD]:
+    for error in done.errors[:_TOLD]:
         shown = show(error, 500)
         model_admin.message_user(request, shown, messages.ERROR, fail_silently=True)
-    hidden = len(sent.errors) - _TOLD
+    hidden = len(done.errors) - _TOLD
     if hidden > 0:
         more = ngettext("%d more error.", "%d more errors.", hidden) % hidden
         model_admin.message_user(request, more, messages.ERROR, fail_silently=True)
-    if sent.rows or not sent.errors:
+    if done.rows or not done.errors:
         model_admin.message_user(request, text, messages.SUCCESS, fail_silently=True)
-    if sent.is_cut:
+    if done.is_cut:
         limit = gettext("At most %(number)s are taken at once; do it again for the others.")
         text = limit % {"number": number_format(COUNTED_ROWS)}
         model_admin.message_user(request, text, messages.WARNING, fail_silently=True)

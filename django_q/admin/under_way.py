@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth import get_permission_codename
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -13,17 +13,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from django_q.admin.filters import COUNTED_ROWS
+from django_q.admin import acting
 from django_q.admin.pages import ReadAdmin, moment_text
-from django_q.admin.results import column_block
+from django_q.admin.results import column_block, tell
 from django_q.admin.showing import path_text
-from django_q.cancelling import cancel_all
 from django_q.models import Tracked
 from django_q.monitor.text import duration_text
 from django_q.states import is_lost
-
-#: Tasks that are cancelled in one go.
-_AT_ONCE = 500
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -45,8 +41,7 @@ class TrackedAdmin(ReadAdmin):
     """Pages of the tasks under way: those that wait, if they are followed, and those that run."""
 
     list_display = (
-        *("name", "shown_state", "shown_func", "queue", "worker", "shown_started", "progress"),
-        "attempt",
+        *("name", "state_and_progress", "shown_func", "queue", "worker", "shown_started"),
     )
     list_filter = (StateFilter, "queue")
     search_fields = ("id__startswith",)
@@ -95,14 +90,11 @@ class TrackedAdmin(ReadAdmin):
         self._cancel(request, queryset, kill=True)
 
     def _cancel(self, request: HttpRequest, queryset: QuerySet[Tracked], *, kill: bool) -> None:
-        rows = list(queryset.only("id", "name")[:COUNTED_ROWS])
-        for start in range(0, len(rows), _AT_ONCE):
-            cancel_all([row.pk for row in rows[start : start + _AT_ONCE]], kill)
-        for row in rows:
-            self.log_change(request, row, gettext("Cancelled."))
-        number = len(rows)
+        done = acting.cancel(queryset, kill)
+        acting.log(done, request.user.pk, gettext("Cancelled."))
+        number = len(done.rows)
         text = ngettext("%d task was cancelled.", "%d tasks were cancelled.", number) % number
-        self.message_user(request, text, messages.SUCCESS, fail_silently=True)
+        tell(self, request, done, text)
 
     # -- columns ----------------------------------------------------------------------------
 
@@ -110,6 +102,11 @@ class TrackedAdmin(ReadAdmin):
     def shown_state(self, obj: Tracked) -> str:
         """Give the state; of a task whose machine is gone, that it was lost sight of."""
         return gettext("Lost sight of") if is_lost(obj) else obj.get_state_display()
+
+    @admin.display(description=_("State"), ordering="state")
+    def state_and_progress(self, obj: Tracked) -> SafeString:
+        """Give both, one below the other: a list has many columns."""
+        return format_html("<div>{}</div>{}", self.shown_state(obj), self.progress(obj))
 
     @admin.display(description=_("Function"), ordering="func")
     def shown_func(self, obj: Tracked) -> SafeString:

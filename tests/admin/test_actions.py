@@ -10,7 +10,7 @@ from django.db import connection, connections
 from django.test import Client
 
 from django_q import package, sealed
-from django_q.admin import sending
+from django_q.admin import acting
 from django_q.enqueue import async_task
 from django_q.exceptions import BrokerUnavailable
 from django_q.models import Failure, OrmQ, Rejected, Success, Task, Tracked, UniqueKey
@@ -85,8 +85,8 @@ def test_all_that_match_are_resubmitted(client: Client) -> None:
 def test_more_than_a_list_holds_are_resubmitted_in_parts(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "COUNTED_ROWS", 5)
-    monkeypatch.setattr(sending, "_TASKS", 2)
+    monkeypatch.setattr(acting, "COUNTED_ROWS", 5)
+    monkeypatch.setattr(acting, "_TASKS", 2)
     tasks = [make_task("e", success=False) for _ in range(7)]
 
     text = act(client, Failure, "resubmit_task", tasks[0], select_across="1")
@@ -125,7 +125,7 @@ def test_nothing_leaves_the_list_when_the_broker_is_away(
     def send(packages: Any) -> None:
         raise BrokerUnavailable("The broker is away.")
 
-    monkeypatch.setattr(sending, "send", send)
+    monkeypatch.setattr(acting, "send", send)
     task = make_task("error", success=False)
 
     text = act(client, Failure, "resubmit_task", task)
@@ -155,7 +155,7 @@ def test_two_who_press_at_once_send_a_failure_once(client: Client, database: str
 
     def send() -> None:
         both.wait(10)
-        sending.resubmit(Failure.objects.filter(pk__in=[task.pk for task in tasks]))
+        acting.resubmit(Failure.objects.filter(pk__in=[task.pk for task in tasks]))
         connections[database].close()
 
     threads = [threading.Thread(target=send) for _ in range(2)]

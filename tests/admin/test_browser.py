@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from django_q import package, sealed
-from django_q.models import Failure, OrmQ, Rejected, Success, Task
+from django_q.models import Cancellation, Failure, OrmQ, Rejected, Success, Task, Tracked
 
 from .desk import make_task
 
@@ -150,3 +150,34 @@ def test_a_result_is_laid_out(visitor: Visitor) -> None:
 
     assert "more lines" in visitor.read(".field-shown_result")
     assert Success.objects.get() == task
+
+
+def test_tasks_under_way_fit_and_are_cancelled(visitor: Visitor) -> None:
+    now = timezone.now()
+    common = {"queue": "default", "seen": now, "enqueued": now - timedelta(minutes=3)}
+    for number, name in enumerate(("winter-table-autumn-robert", "kilo-seventeen-moon-fanta")):
+        Tracked.objects.create(
+            id=f"{number:032x}", name=name, func="shop.orders.tasks.send_confirmation",
+            state="running", started=now - timedelta(minutes=number * 90), attempt=number + 1,
+            worker="web-7c9f8d6b54-x2x9k:4711", done=number * 3200, total=12_000,
+            text="Letters to the customers of November", **common,
+        )  # fmt: skip
+    Tracked.objects.create(
+        id="f" * 32, name="video-fifteen-fourteen-queen", func="shop.stock.count",
+        state="scheduled", run_at=now + timedelta(days=2), **common,
+    )  # fmt: skip
+    visitor.log_in()
+
+    visitor.go("/admin/django_q/tracked/")
+    visitor.look("under-way")
+    assert not visitor.is_wider_than_window()
+    assert not visitor.is_cut_off("#changelist .results")
+    visitor.follow("winter-table-autumn-robert")
+    visitor.look("one-under-way")
+    assert not visitor.is_wider_than_window()
+    visitor.go("/admin/django_q/tracked/")
+    visitor.click("#action-toggle")
+    visitor.act("cancel")
+
+    visitor.wait_for("3 tasks were cancelled.")
+    assert Cancellation.objects.count() == 3

@@ -1,13 +1,20 @@
 """The page of tasks under way: what it shows, and who may cancel from it."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import quote
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_q.models import Cancellation, Task, Tracked
+from django_q.admin import acting
+from django_q.exceptions import ResultsUnavailable
+from django_q.models import Cancellation, Rejected, Task, Tracked
 from django_q.results.base import encode_value
 from tests.site import databases
 
@@ -96,3 +103,58 @@ def test_who_has_it_is_offered_the_actions(client: Client) -> None:
     running("b")
 
     assert 'value="cancel"' in get(client_with("view_tracked", "cancel_tracked"), Tracked)
+
+
+def test_more_than_a_list_holds_are_cancelled_in_parts_and_who_did_it_is_written_down(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acting, "COUNTED_ROWS", 5)
+    monkeypatch.setattr(acting, "_TASKS", 2)
+    rows = [running(str(number)) for number in range(7)]
+
+    with CaptureQueriesContext(connection) as queries:
+        html = act(client, Tracked, "cancel", *rows)
+
+    assert "5 tasks were cancelled" in html and "do it again for the others" in html
+    assert (Cancellation.objects.count(), LogEntry.objects.count()) == (5, 5)
+    written = [query["sql"] for query in queries if 'INTO "django_admin_log"' in query["sql"]]
+    assert len(written) == 3
+
+
+def test_a_database_that_is_away_is_told_of(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancel_all(task_ids: Sequence[str], kill: bool) -> None:
+        raise ResultsUnavailable("Cancellations cannot be written today.")
+
+    monkeypatch.setattr(acting, "cancel_all", cancel_all)
+
+    html = act(client, Tracked, "cancel", running("a"))
+
+    assert "Cancellations cannot be written today." in html
+    assert "cancelled" not in html.replace("Cancellations", "")
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize("model", [Rejected, Tracked])
+@pytest.mark.parametrize("key", ["x", "1/2", "9" * 30])
+def test_a_button_of_a_row_that_cannot_be_leads_to_the_list(
+    client: Client, model: Any, key: str
+) -> None:
+    action = "cancel" if model is Tracked else "requeue"
+
+    for method in (client.post, client.get):
+        answer = method(page(model, "act", key, action))
+
+        assert (answer.status_code, answer["Location"]) == (302, page(model))
+
+
+def test_a_key_with_any_characters_has_its_buttons(client: Client) -> None:
+    row = running("a/b_c:d")
+    address = page(Tracked, "act", quote(row.pk), "cancel")
+    assert f'formaction="{address}"' in client.get(page(Tracked, "change", quote(row.pk))).text
+
+    answer = client.post(address)
+
+    assert answer["Location"] == page(Tracked, "change", quote(row.pk))
+    assert Cancellation.objects.get().task == row.pk

@@ -84,6 +84,14 @@ class Visitor:
         )
         return wide
 
+    def is_cut_off(self, selector: str) -> bool:
+        """Tell whether what stands there has to be moved sideways by itself."""
+        element = self.find(selector)
+        wide: bool = self.browser.execute_script(
+            "return arguments[0].scrollWidth > arguments[0].clientWidth", element
+        )
+        return wide
+
     def look(self, name: str) -> None:
         """Keep a picture of the whole page."""
         width = self.browser.get_window_size()["width"]

@@ -1,4 +1,4 @@
-"""Sends tasks and rejected packages to their queues once more, for the actions of the admin.
+"""What the actions of the admin do with many rows: send them once more, or cancel them.
 
 In batches: each is sent in few calls to the broker, and its rows leave in the same transaction.
 Rows are locked before they are sent, so that two people who press one button send them once.
@@ -15,11 +15,12 @@ from django.db.models import F, QuerySet
 from django_q import signals
 from django_q.admin.filters import COUNTED_ROWS
 from django_q.brokers import shared_broker
+from django_q.cancelling import cancel_all
 from django_q.conf import Conf
 from django_q.enqueue import run_in_place, send
-from django_q.exceptions import BrokerError, DjangoQError
+from django_q.exceptions import BrokerError, DjangoQError, ResultsUnavailable
 from django_q.executor import send_signal
-from django_q.models import Rejected, Task
+from django_q.models import Rejected, Task, Tracked
 from django_q.options import take_options
 from django_q.package import TaskPackage, build_package
 
@@ -29,18 +30,18 @@ _PACKAGES = 50
 
 
 @dataclasses.dataclass
-class Sent:
+class Done:
     """What came of it."""
 
-    #: The rows that were sent.
+    #: The rows with which it was done.
     rows: list[Any] = dataclasses.field(default_factory=list)
-    #: What could not be sent, and why.
+    #: What could not be done, and why.
     errors: list[str] = dataclasses.field(default_factory=list)
-    #: There were more rows than are sent at once.
+    #: There were more rows than are taken at once.
     is_cut: bool = False
 
 
-def resubmit(tasks: QuerySet[Any]) -> Sent:
+def resubmit(tasks: QuerySet[Any]) -> Done:
     """Send tasks once more, at most `COUNTED_ROWS`; failures then leave the table."""
     if Conf.SYNC:
         # Each for itself, and in no transaction: tasks have their own.
@@ -48,7 +49,7 @@ def resubmit(tasks: QuerySet[Any]) -> Sent:
     return _in_batches(tasks, _in_transaction(_resubmit, "hook"), _TASKS)
 
 
-def requeue(packages: QuerySet[Rejected]) -> Sent:
+def requeue(packages: QuerySet[Rejected]) -> Done:
     """Put rejected packages back into their queues, at most `COUNTED_ROWS`; they leave the table.
 
     They are put back as they are: this is for a cause that was mended.
@@ -56,70 +57,81 @@ def requeue(packages: QuerySet[Rejected]) -> Sent:
     return _in_batches(packages, _in_transaction(_requeue, "reason"), _PACKAGES)
 
 
-def log(sent: Sent, user_id: Any, message: str) -> None:
+def cancel(tasks: QuerySet[Tracked], kill: bool) -> Done:
+    """Cancel tasks under way, at most `COUNTED_ROWS`; with `kill` their workers end with them."""
+
+    def act(batch: QuerySet[Any], done: Done) -> Sequence[Any]:
+        rows = list(batch.only("id", "name"))
+        cancel_all([row.pk for row in rows], kill)
+        return rows
+
+    return _in_batches(tasks, act, _TASKS)
+
+
+def log(done: Done, user_id: Any, message: str) -> None:
     """Write into the history of the rows who sent them."""
-    for start in range(0, len(sent.rows), _TASKS):
-        rows: Any = sent.rows[start : start + _TASKS]
+    for start in range(0, len(done.rows), _TASKS):
+        rows: Any = done.rows[start : start + _TASKS]
         LogEntry.objects.log_actions(user_id, rows, CHANGE, message)
 
 
-_Act = Callable[[QuerySet[Any], Sent], Sequence[Any]]
+_Act = Callable[[QuerySet[Any], Done], Sequence[Any]]
 
 
-def _in_batches(rows: QuerySet[Any], act: _Act, size: int) -> Sent:
+def _in_batches(rows: QuerySet[Any], act: _Act, size: int) -> Done:
     keys = list(rows.values_list("pk", flat=True)[: COUNTED_ROWS + 1])
-    sent = Sent(is_cut=len(keys) > COUNTED_ROWS)
+    done = Done(is_cut=len(keys) > COUNTED_ROWS)
     del keys[COUNTED_ROWS:]
     everything = rows.model._base_manager.using(router.db_for_write(rows.model))
     for start in range(0, len(keys), size):
         try:
             batch = everything.filter(pk__in=keys[start : start + size])
-            sent.rows.extend(act(batch, sent))
-        except BrokerError as error:
-            sent.errors.append(str(error))
+            done.rows.extend(act(batch, done))
+        except (BrokerError, ResultsUnavailable) as error:
+            done.errors.append(str(error))
             break
-    return sent
+    return done
 
 
 def _in_transaction(act: _Act, column: str) -> _Act:
     """Lock the rows of a batch before the act; the column is one without an index."""
 
-    def locked(batch: QuerySet[Any], sent: Sent) -> Sequence[Any]:
+    def locked(batch: QuerySet[Any], done: Done) -> Sequence[Any]:
         with transaction.atomic(using=batch.db):
             # Changes nothing, but locks on every database; on SQLite before anything is read.
             batch.update(**{column: F(column)})
-            return act(batch, sent)
+            return act(batch, done)
 
     return locked
 
 
-def _resubmit(batch: QuerySet[Any], sent: Sent) -> Sequence[Any]:
+def _resubmit(batch: QuerySet[Any], done: Done) -> Sequence[Any]:
     tasks, packages = [], []
     for task in batch.defer("result"):
         try:
             packages.append(_package(task))
             tasks.append(task)
         except DjangoQError as error:
-            sent.errors.append(f"{task}: {error}")
+            done.errors.append(f"{task}: {error}")
     if packages:
         send(packages)
     _forget(batch, tasks)
     return tasks
 
 
-def _run(batch: QuerySet[Any], sent: Sent) -> Sequence[Any]:
+def _run(batch: QuerySet[Any], done: Done) -> Sequence[Any]:
     """Run a task here, where the settings say that all tasks run in place."""
     tasks = list(batch.defer("result"))
     for task in tasks:
         try:
             package = _package(task)
         except DjangoQError as error:
-            sent.errors.append(f"{task}: {error}")
+            done.errors.append(f"{task}: {error}")
             return []
         try:
             run_in_place(package)
         except Exception as error:  # the task's own; it is recorded as a new failure
-            sent.errors.append(f"{task}: {error}")
+            done.errors.append(f"{task}: {error}")
     _forget(batch, tasks)
     return tasks
 
@@ -141,7 +153,7 @@ def _package(task: Task) -> TaskPackage:
     return package
 
 
-def _requeue(batch: QuerySet[Any], sent: Sent) -> Sequence[Any]:
+def _requeue(batch: QuerySet[Any], done: Done) -> Sequence[Any]:
     rows = list(batch.order_by("pk"))
     for queue in dict.fromkeys(row.queue for row in rows):
         shared_broker(queue).enqueue_many([row.payload for row in rows if row.queue == queue])
