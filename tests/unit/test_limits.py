@@ -1,8 +1,5 @@
 """Keys, permits and paces: what their options may say, and what the books make of them."""
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +10,7 @@ from django.db import connections
 
 from django_q.brokers import shared_broker
 from django_q.exceptions import DuplicateTask, PackageError, ResultsUnavailable
-from django_q.limit_options import read_rate, short_key, unique_key
+from django_q.limit_options import read_rate, short_key
 from django_q.models import Cancellation, Pace, Permit, Schedule, UniqueKey
 from django_q.results import keys, paces, permits
 from django_q.scheduler import run_now, scheduler
@@ -124,48 +121,6 @@ def test_the_key_may_be_made_of_function_and_arguments(waiting: Callable[[], int
 
     assert ids[:2] == ids[2:4]
     assert waiting() == 3
-
-
-_KEY = """
-import sys
-from django_q.limit_options import unique_key
-words = "red green blue violet".split()
-words.sort(reverse=int(sys.argv[1]))
-plain, named = {word: {len(word)} for word in words}, {"deep": [frozenset(words), {"b": 1} ]}
-print(unique_key({"unique": True, "args": (set(words), plain), "kwargs": named}, "a.b"))
-"""
-
-
-def test_equal_arguments_make_one_key_whatever_their_order_in_a_process() -> None:
-    keys = {
-        subprocess.run(
-            [sys.executable, "-c", _KEY, str(seed % 2)],
-            env=os.environ | {"PYTHONHASHSEED": str(seed)},
-            check=True,
-            capture_output=True,
-        ).stdout
-        for seed in (1, 2, 3)
-    }
-
-    assert len(keys) == 1
-
-
-def test_other_arguments_make_another_key() -> None:
-    values: list[Any] = [
-        {1, 2},
-        {1, 3},
-        [1, 2],
-        frozenset((1, 2)),
-        {1: 2},
-        {2: 1},
-        {},
-        set(),
-        {"1": 2},
-    ]
-
-    keys = {unique_key({"unique": True, "args": (one,), "kwargs": {}}, "a.b") for one in values}
-
-    assert len(keys) == len(values)
 
 
 def test_who_asks_for_it_is_told_of_the_other_task(waiting: Callable[[], int]) -> None:

@@ -111,52 +111,6 @@ def test_options_that_no_task_can_have_are_told_at_once(option: dict[str, Any]) 
         schedule(ECHO, q_options=option)
 
 
-# As JSON.
-
-
-@pytest.mark.parametrize(
-    "value",
-    [date(2026, 1, 1), decimal.Decimal("1.1"), frozenset([1]), float("nan"), [timedelta(1)]],
-)
-def test_where_packages_are_json_so_are_the_arguments(settings: Configure, value: Any) -> None:
-    settings(broker_class=MEMORY, serializer="json", pickles=False)
-
-    package = through(value, key=value, timeout=5, intended_date_kwarg="due")
-
-    assert repr((package["args"], package["kwargs"])) == repr(
-        ((value,), {"key": value, "due": NOW.isoformat()})
-    )
-    assert package["timeout"] == 5
-
-
-def test_as_json_a_chain_has_its_functions_by_their_paths(settings: Configure) -> None:
-    settings(broker_class=MEMORY, serializer="json")
-    chain = [(echo, (date(2026, 1, 1),)), (ECHO,)]
-
-    package = through(1, q_options={"chain": chain})
-
-    assert package["chain"] == [(ECHO, (date(2026, 1, 1),)), (ECHO,)]
-
-
-def test_what_was_kept_as_json_is_read_when_packages_are_pickles_again(settings: Configure) -> None:
-    settings(broker_class=MEMORY, serializer="json")
-    schedule(ECHO, date(2026, 1, 1), next_run=NOW)
-    settings(broker_class=MEMORY)
-
-    (package,) = run()
-
-    assert package["args"] == (date(2026, 1, 1),)
-
-
-def test_what_has_no_form_in_json_is_told_at_once(settings: Configure) -> None:
-    settings(broker_class=MEMORY, serializer="json")
-
-    with pytest.raises(PackageError, match="argument 1 .* cannot be written as JSON"):
-        schedule(ECHO, Point(1, 2))
-
-    assert not Schedule.objects.exists()
-
-
 # Texts.
 
 
