@@ -7,8 +7,9 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 # Arguments for pytest: make test ARGS='tests/unit -k humanhash'. Without any, all tests are run, and
-# several processes share them: tests/turns.py.
-ARGS ?= -n auto --dist loadfile --no-loadscope-reorder
+# several processes share them (tests/turns.py), and a few that fail are tried again and shown.
+ARGS ?= -n auto --dist loadfile --no-loadscope-reorder \
+    --reruns 1 --max-suite-reruns 4 --rerun-show-tracebacks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help

@@ -96,7 +96,7 @@ def test_a_claim_leaps_over_priorities_of_which_nothing_is_ready(broker: ORM) ->
 
     assert "django_q_ormq_claim" in _plan_of_claim(broker)
     assert [lease.payload for lease in broker.lease(1)] == ["high"]
-    assert _time_to_claim(broker, 1) < 0.02
+    assert _quickest_claim(broker, 1) < 0.02
 
 
 def test_a_claim_of_the_highest_reads_nothing_of_the_others(broker: ORM) -> None:
@@ -105,7 +105,7 @@ def test_a_claim_of_the_highest_reads_nothing_of_the_others(broker: ORM) -> None
     broker.enqueue_many(["urgent"] * 10, priority=1)
 
     assert {lease.payload for lease in broker.lease(10)} == {"urgent"}
-    assert _time_to_claim(broker, 10) < 0.02
+    assert _quickest_claim(broker, 10) < 0.02
 
 
 def _double(broker: ORM, times: int) -> None:
@@ -126,6 +126,11 @@ def _assert_that_claims_are_quick(broker: ORM, count: int) -> None:
     quickest_of_short, quickest = map(min, zip(*times, strict=True))
     # A scan of all rows takes fifty times as long, and more.
     assert quickest < 5 * quickest_of_short, times
+
+
+def _quickest_claim(broker: ORM, count: int) -> float:
+    """Seconds; the shortest of some, since a busy machine only ever adds to them."""
+    return min(_time_to_claim(broker, count) for _ in range(15))
 
 
 def _time_to_claim(broker: ORM, count: int) -> float:
