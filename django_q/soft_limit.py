@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import types
-from collections.abc import Iterator
+from typing import Any
 
 from django_q.exceptions import TaskCancelled, TimeoutException
 
@@ -19,6 +19,7 @@ _EARLY = 0.01
 
 #: Windows has none: there the hard limit is the only one.
 _HAS_ALARM = hasattr(signal, "setitimer")
+_NOTHING = contextlib.nullcontext()
 
 
 class SoftLimit:
@@ -28,7 +29,9 @@ class SoftLimit:
     """
 
     def __init__(self) -> None:
-        self._text = ""
+        #: What is guarded, or was last: seconds, words for it, and the task whose call it is.
+        self._limit: float | None = None
+        self._what = self._call = ""
         #: When the time is over (monotonic); 0 without a limit.
         self._due = 0.0
         #: The task whose call is on the stack, and the one that was cancelled last.
@@ -37,31 +40,48 @@ class SoftLimit:
         self._handler = self._on_alarm
         self._is_installed = False
 
-    @contextlib.contextmanager
-    def within(self, limit: float | None, what: str, task_id: str = "") -> Iterator[None]:
+    def within(
+        self, limit: float | None, what: str, task_id: str = ""
+    ) -> contextlib.AbstractContextManager[Any]:
         """Guard the block; `limit` in seconds, None for none. `what` begins the error's text.
 
         With the id of a task the block is its call, which `cancel` ends.
         """
         if (limit is None and not task_id) or not _HAS_ALARM:
-            yield
-            return
+            return _NOTHING
+        self._limit, self._what, self._call = limit, what, task_id
+        # One limit at a time, and many a second: no object is made for each.
+        return self
+
+    def __enter__(self) -> None:
+        try:
+            self._enter()
+        except BaseException:
+            self._leave()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        self._leave()
+
+    def _enter(self) -> None:
         if not self._is_installed:
             signal.signal(signal.SIGALRM, self._handler)
             self._is_installed = True
-        try:
-            # In this order: a wish that comes in between is seen by one of the two.
-            self._guarded = task_id
-            if task_id and self._cancelled == task_id:
-                raise TaskCancelled
-            if limit is not None:
-                self._start(limit, what)
-            yield
-        finally:
-            self._guarded = ""
-            self._due = 0.0
-            if limit is not None:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+        # In this order: a wish that comes in between is seen by one of the two.
+        self._guarded = self._call
+        if self._call and self._cancelled == self._call:
+            raise TaskCancelled
+        if self._limit is not None:
+            if not self._call:  # a call follows its opening, which has looked
+                self._take_back()
+            self._due = time.monotonic() + self._limit
+            signal.setitimer(signal.ITIMER_REAL, max(self._limit, 1e-6))
+
+    def _leave(self) -> None:
+        self._guarded = ""
+        self._due = 0.0
+        if self._limit is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def cancel(self, task_id: str) -> None:
         """Raise TaskCancelled in the call of this task, or where it begins. Called by any thread.
@@ -75,17 +95,14 @@ class SoftLimit:
         if is_ours and self._guarded == task_id:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
 
-    def _start(self, limit: float, what: str) -> None:
-        self._text = f"{what} ran longer than its limit of {limit:g} s"
-        # A task may have taken the handler for itself, or blocked the signal. Looking is cheaper
-        # than setting both each time (measured: 4 us instead of 11 for the whole limit), and still
-        # too dear for what has no limit: there `cancel` looks.
+    def _take_back(self) -> None:
+        """Undo what a task did that took the handler for itself, or blocked the signal."""
+        # Looking is cheaper than setting both each time (measured: 4 us instead of 11 for the whole
+        # limit), and still too dear for what has no limit: there `cancel` looks.
         if signal.getsignal(signal.SIGALRM) != self._handler:
             signal.signal(signal.SIGALRM, self._handler)
         if signal.SIGALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-        self._due = time.monotonic() + limit
-        signal.setitimer(signal.ITIMER_REAL, max(limit, 1e-6))
 
     def _on_alarm(self, number: int, frame: types.FrameType | None) -> None:
         if self._guarded and self._guarded == self._cancelled:
@@ -99,13 +116,14 @@ class SoftLimit:
             signal.setitimer(signal.ITIMER_REAL, left)
             return
         self._due = 0.0
-        raise TimeoutException(self._text)
+        raise TimeoutException(f"{self._what} ran longer than its limit of {self._limit:g} s")
 
 
 class NoLimit(SoftLimit):
     """For tasks that run in place: their process has its own use for SIGALRM."""
 
-    @contextlib.contextmanager
-    def within(self, limit: float | None, what: str, task_id: str = "") -> Iterator[None]:
+    def within(
+        self, limit: float | None, what: str, task_id: str = ""
+    ) -> contextlib.AbstractContextManager[Any]:
         """Guard nothing."""
-        yield
+        return _NOTHING

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import types
+from typing import Any
 
 from django.utils import timezone
 
@@ -213,12 +214,11 @@ class Worker:
         elif phase in (Phase.RUNNING, Phase.AFTER) and package is not None:
             limit = time_limit(package)
         until = 0.0 if limit is None else now + limit + Conf.GRACE
-        mark = Mark(phase, lease.receipt, lease.key, now, until)
+        mark: tuple[Any, ...] = (phase, lease.receipt, lease.key, now, until)
         if package is not None:
-            path = function_path(package["func"])
             name = str(package["name"])[:100]
-            mark = mark._replace(task_id=package["id"], name=name, func=path)
-        self._slot.write_mark(mark, lease.place)
+            mark += (package["id"], name, function_path(package["func"]))
+        self._slot.write_mark(Mark(*mark), lease.place)
 
     def _finish(self, lease: Lease, outcome: Outcome) -> None:
         outcome, record = self._conclude(lease, outcome, self._soft_limit)
