@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import django
 from django.apps import apps
@@ -73,13 +73,12 @@ def run_child(boot: Boot, keep_alive: multiprocessing.connection.Connection | No
     _end_with_threads()
 
 
-def run_beside(cluster_id: str, queue: str) -> None:
-    """Run a whole cluster in this process, which `Cluster.start` has started for it."""
+def run_function(path: str, *args: Any) -> None:
+    """Set Django up where that is needed, and call the function at this path for the exit code."""
     if not apps.ready:
         django.setup()
-    brokers = importlib.import_module("django_q.brokers")
-    cluster = importlib.import_module("django_q.cluster.cluster")
-    sys.exit(cluster.Cluster(brokers.get_broker(queue), cluster_id).run())
+    module, _, name = path.rpartition(".")
+    sys.exit(getattr(importlib.import_module(module), name)(*args))
 
 
 def _leave_the_supervisor(keep_alive: multiprocessing.connection.Connection | None) -> None:

@@ -17,7 +17,7 @@ from django.db import connections
 from django_q import humanhash
 from django_q.brokers import Broker, broker_path, get_broker
 from django_q.brokers.several import served_queues
-from django_q.cluster.child import run_beside, set_title
+from django_q.cluster.child import run_function, set_title
 from django_q.cluster.offspring import Plan
 from django_q.cluster.room import count_places
 from django_q.cluster.supervisor import Supervisor
@@ -92,8 +92,9 @@ class Cluster:
         self.broker.close()
         connections.close_all()
         maker: Any = self._context()
-        arguments = (str(self.cluster_id), self.broker.list_key)
-        self.sentinel = maker.Process(target=run_beside, args=arguments)
+        # By its path: a process that is spawned has to set Django up before it can import this.
+        arguments = (f"{__name__}.run_started", str(self.cluster_id), self.broker.list_key)
+        self.sentinel = maker.Process(target=run_function, args=arguments)
         self.sentinel.start()
         self.pid = self.sentinel.pid
         limit = time.monotonic() + _START_TIME
@@ -155,6 +156,11 @@ class Cluster:
             )  # fmt: skip
             method = "forkserver"
         return multiprocessing.get_context(method)
+
+
+def run_started(cluster_id: str, queue: str) -> int:
+    """Run the cluster that `Cluster.start` has started, in the process it made for that."""
+    return Cluster(get_broker(queue), cluster_id).run()
 
 
 #: Django Q's name for what watches the workers.

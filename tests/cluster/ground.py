@@ -116,3 +116,11 @@ def wait_children(cluster: ClusterProcess, count: int, without: int, limit: floa
 
     wait_until(is_replaced, _PATIENCE * limit, what="a new child")
     return time.monotonic() - began
+
+
+def has_clerk(worker: psutil.Process) -> bool:
+    """Tell whether a worker has booted: then it has a second thread."""
+    try:
+        return worker.num_threads() > 1
+    except psutil.NoSuchProcess:
+        return False

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psutil
 import pytest
 from django.db import connections
 
@@ -17,6 +16,7 @@ from tests.cluster.ground import (
     AIR,
     LONG,
     RETRY,
+    has_clerk,
     stat_of,
     wait_children,
     wait_empty,
@@ -187,7 +187,7 @@ def test_deaths_without_end_while_all_is_away_are_made_good(
     while "Dead workers are not replaced until" not in started.log():
         for child in started.children():
             # One that dies while it starts holds nothing, so its place is free at once.
-            if child.pid != keeper and _has_clerk(child):
+            if child.pid != keeper and has_clerk(child):
                 child.kill()
         time.sleep(0.05)
     own_postgres.restart()
@@ -195,13 +195,6 @@ def test_deaths_without_end_while_all_is_away_are_made_good(
     task_id = async_task("tests.site.tasks.add", 1, 2)
     assert wait_task(task_id, COMES_BACK).result == 3
     assert started.stop() == 0
-
-
-def _has_clerk(worker: psutil.Process) -> bool:
-    try:
-        return worker.num_threads() > 1
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize("how", ["killed", *(["paused"] if LONG else [])])
