@@ -18,7 +18,7 @@ MOST = 6
 
 
 def workers() -> int:
-    """How many processes share the tests: two for each processor, since half of the time is waiting."""
+    """How many processes share the tests: two for each processor, since they often wait."""
     return min(MOST, 2 * (os.cpu_count() or 1))
 
 

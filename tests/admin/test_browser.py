@@ -89,6 +89,7 @@ def test_a_group_can_be_typed(visitor: Visitor) -> None:
     visitor.log_in()
 
     visitor.go("/admin/django_q/success/")
+    visitor.find("#result_list tbody tr")
     assert visitor.count("#result_list tbody tr") == 2
     visitor.type(".django-q-box input[type=text]", "old group\n")
     visitor.wait_for("1 result")

@@ -1,12 +1,15 @@
 """What the tests of whole clusters share: where they run, and what they wait for."""
 
+import contextlib
 import os
+import sqlite3
 import time
 from collections.abc import Iterable
 from typing import Any
 
 import psutil
 import pytest
+from django.db import connections, router
 
 from django_q.brokers import Broker, get_broker
 from django_q.models import Task
@@ -124,3 +127,32 @@ def has_clerk(worker: psutil.Process) -> bool:
         return worker.num_threads() > 1
     except psutil.NoSuchProcess:
         return False
+
+
+def freeze(cluster: ClusterProcess) -> list[psutil.Process]:
+    """Stop a whole tree, as a machine does that hangs; gives its processes.
+
+    Not in the middle of a write to SQLite, whose lock would keep out everybody else.
+    """
+    while True:
+        family = cluster.family()
+        for process in family:
+            process.suspend()
+        if _can_write():
+            return family
+        for process in family:
+            process.resume()
+        time.sleep(0.01)
+
+
+def _can_write() -> bool:
+    connection = connections[router.db_for_write(Task)]
+    if connection.vendor != "sqlite":
+        return True
+    name = connection.settings_dict["NAME"]
+    with contextlib.closing(sqlite3.connect(name, timeout=0.1, isolation_level=None)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        return True

@@ -16,6 +16,7 @@ from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
     LONG,
     RETRY,
+    freeze,
     on,
     on_all_when_long,
     stat_of,
@@ -85,14 +86,13 @@ def test_a_frozen_worker_loses_its_task_and_the_first_success_stands(
     frozen = cluster()
     task_id = async_task("tests.site.tasks.record", trace.path, "a", 0.5, task_name="doubled")
     trace.wait_start("a")
-    for process in frozen.family():
-        process.suspend()
+    family = freeze(frozen)
 
     other = cluster()
 
     row = wait_task(task_id)
     assert trace.started()["a"] == 2
-    for process in frozen.family():
+    for process in family:
         process.resume()
     frozen.wait_log("ran twice: the first success stands")
     wait_empty()

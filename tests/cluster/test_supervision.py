@@ -8,13 +8,15 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from django_q.cluster import supervisor
 from django_q.cluster.offspring import Child, Plan
 from django_q.cluster.scoreboard import Cause, Mark, Phase, Slot, State
 from django_q.cluster.supervisor import Supervisor
 from tests.waiting import wait_until
 
-#: Longer than any child may be silent.
-AGES = 1000.0
+#: How long a child may be silent here, and more than that: the clock begins where the machine does.
+SILENCE = 20.0
+AGES = 30.0
 
 
 def _stay() -> None:
@@ -59,7 +61,8 @@ class Nursery:
 
 
 @pytest.fixture
-def nursery() -> Iterator[Nursery]:
+def nursery(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nursery]:
+    monkeypatch.setattr(supervisor, "_LONGEST_SILENCE", SILENCE)
     made = Nursery()
     yield made
     made.close()
