@@ -28,7 +28,14 @@ class ClusterProcess:
     Made by the `cluster` fixture, which ends it with the test.
     """
 
-    def __init__(self, directory: Path, settings: dict[str, Any], *arguments: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: dict[str, Any],
+        *arguments: str,
+        python: str = sys.executable,
+        **variables: str,
+    ) -> None:
         self._mark = uuid.uuid4().hex
         self._path = directory / f"cluster-{self._mark[:8]}.log"
         self._known: set[psutil.Process] = set()
@@ -39,10 +46,11 @@ class ClusterProcess:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             _MARK: self._mark,
+            **variables,
         }
         with open(self._path, "ab") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "django", "qcluster", *arguments],
+                [python, "-m", "django", "qcluster", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -50,6 +50,8 @@ ENVIRONMENTS = {
         newest=(3, 13),
     ),
     "django-q2 1.11.0": Environment(("django-q2==1.11.0",), has_ours=True),
+    # For the faults.
+    "django-q2 1.11.1": Environment(("django-q2==1.11.1",), has_ours=True),
     "add-ons": Environment(
         (
             "django-q-registry==0.5.0",

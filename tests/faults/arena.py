@@ -1,7 +1,7 @@
 """Where a scenario takes place: a broker, a database, clusters, and what the tasks leave behind."""
 
+import concurrent.futures
 import contextlib
-import functools
 import os
 import random
 import signal
@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from django.db import OperationalError, connections
-from django.test import override_settings
 
 from django_q.brokers import Broker, get_broker
-from django_q.models import Task
-from django_q.tasks import async_tasks
-from tests.cluster.ground import is_empty, lives, stat_of
+from tests.cluster.ground import stat_of
 from tests.cluster.trace import Trace
 from tests.faults.findings import Findings
+from tests.faults.systems import System
 from tests.processes import ClusterProcess
 from tests.servers import Server
 from tests.waiting import wait_until
@@ -32,11 +29,20 @@ SHORTEST, LONGEST = 0.002, 0.040
 RETRY = {"ironmq": 30}
 
 
+class Stalled(AssertionError):
+    """Nothing goes on any more: what should happen next did not."""
+
+
 class Arena:
     """One scenario's ground. Everything random comes from its seed."""
 
     def __init__(
-        self, findings: Findings, servers: list[Server], broker: dict[str, Any], folder: Path
+        self,
+        findings: Findings,
+        servers: list[Server],
+        broker: dict[str, Any],
+        folder: Path,
+        kind: type[System] = System,
     ) -> None:
         self.findings = findings
         self.servers = servers
@@ -50,10 +56,15 @@ class Arena:
             "cache": "shared",
         }
         self.folder = folder
+        self.system = kind(self.settings, servers, folder)
         self.random = random.Random(findings.seed)
         self.trace = Trace(folder / "trace")
         self.tasks = FULL
+        #: Seconds without a task that ends after which nothing more is expected. What comes back
+        #: may have to come back twice.
+        self.patience = 3 * self.retry + 30
         self._sent = 0
+        self._newest_end = 0.0
         self._clusters: list[ClusterProcess] = []
 
     def times(self, full: int) -> int:
@@ -68,7 +79,7 @@ class Arena:
 
     def cluster(self, *arguments: str, wait: bool = True, **settings: Any) -> ClusterProcess:
         """Start a cluster; it is ended with the scenario."""
-        started = ClusterProcess(self.folder, {**self.settings, **settings}, *arguments)
+        started = self.system.start(*arguments, **settings)
         self._clusters.append(started)
         return started.wait_ready(60) if wait else started
 
@@ -82,7 +93,7 @@ class Arena:
         first, self._sent = self._sent, self._sent + (self.tasks if count is None else count)
         lengths = (self.random.uniform(SHORTEST, LONGEST) for _ in range(self._sent - first))
         calls = [(self.trace.path, first + n, length) for n, length in enumerate(lengths)]
-        return async_tasks("tests.site.tasks.record", calls)
+        return self.system.enqueue_many(calls)
 
     @property
     def broker(self) -> Broker:
@@ -95,45 +106,79 @@ class Arena:
 
     # -- waiting -----------------------------------------------------------------------------
 
-    def wait_progress(self, part: float, limit: float = 120.0) -> None:
-        """Wait until this part of the tasks has ended."""
-        wanted = int(part * self._sent)
-        wait_until(lambda: len(self.trace.ended()) >= wanted, limit, pause=0.05, what="progress")
+    def wait_progress(self, part: float) -> None:
+        """Wait until this part of the tasks has ended; raises Stalled."""
+        self._wait_ends(int(part * self._sent))
 
-    def wait_done(self, limit: float = 240.0) -> float:
-        """Wait until every task has ended and is settled; when that was, on the monotonic clock."""
-        with contextlib.suppress(AssertionError):  # what is missing is counted as lost
-            wait_until(lambda: len(self.trace.ended()) >= self._sent, limit, pause=0.1)
-            wait_until(lambda: self._stored() >= self._sent, 60, pause=0.1)
-        done = time.monotonic()
+    def first_start(self, work: Callable[[], object], limit: float = 10.0) -> float:
+        """Do some work; seconds from its beginning until a task has started. Raises Stalled."""
+        began = time.monotonic()
+
+        def watch() -> float:
+            self.wait_for(lambda: os.path.exists(self.trace.path), limit, "no task started")
+            return time.monotonic() - began
+
+        # Beside the work: some brokers take seconds until they have the last of many tasks.
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(watch)
+            work()
+        return watching.result()
+
+    def wait_done(self) -> float:
+        """Wait until all is over; when the last task ended and was settled, on the monotonic clock.
+
+        What is missing when nothing goes on any more is counted as lost.
+        """
+        with contextlib.suppress(Stalled):
+            self._wait_ends(self._sent)
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: self.system.stored() >= self._sent, 60, pause=0.1)
+            self._newest_end = time.monotonic()
         with contextlib.suppress(AssertionError):
-            broker = self.broker
-            wait_until(lambda: is_empty(broker), 2 * self.retry + 10, pause=0.2)
-        return done
+            wait_until(self.system.is_empty, 2 * self.retry + 10, pause=0.2)
+        return self._newest_end
 
-    def _stored(self) -> int:
-        rows = Task.objects.filter(func="tests.site.tasks.record", success=True)
+    def wait_for(self, condition: Callable[[], object], limit: float, otherwise: str) -> None:
+        """Wait for something that may not come: raises Stalled then, and says what happened."""
         try:
-            return rows.count()
-        except OperationalError:  # our own connection was cut as well
-            connections[rows.db].close()
-            return rows.count()
+            wait_until(condition, limit, pause=0.005)
+        except AssertionError:
+            raise Stalled(f"{otherwise} within {limit:g} s") from None
+
+    @contextlib.contextmanager
+    def noting_stalls(self) -> Iterator[None]:
+        """End the work in the context where nothing goes on; what was lost is counted behind it."""
+        try:
+            yield
+        except Stalled as stalled:
+            self.findings.failures.append(str(stalled))
+
+    def _wait_ends(self, wanted: int) -> None:
+        most, self._newest_end = -1, time.monotonic()
+        while (ended := len(self.trace.ended())) < wanted:
+            if ended > most:
+                most, self._newest_end = ended, time.monotonic()
+            if time.monotonic() - self._newest_end > self.patience:
+                raise Stalled(f"no task ended for {self.patience} s, {ended} of {self._sent} had")
+            time.sleep(0.05)
 
     def count(self, dup: int) -> None:
         """Count the invariants: nothing lost, nothing left, no more run twice than `dup`."""
         started, ended = self.trace.started(), self.trace.ended()
         self.findings.exactly("lost", self._sent - len(ended), 0)
         self.findings.at_most("dup", started.total() - len(started), dup)
-        self.findings.exactly("unstored", self._sent - self._stored(), 0)
-        self.findings.holds("queue empty", is_empty(self.broker))
+        self.findings.exactly("unstored", self._sent - self.system.stored(), 0)
+        self.findings.holds("queue empty", self.system.is_empty())
 
     def timed(self, work: Callable[[], None], factor: float, more: float = 5.0) -> None:
         """Drain with `work` in between; its time may be `factor` of the undisturbed one."""
         ideal = undisturbed(self)
         began = time.monotonic()
         self.send()
-        work()
+        with self.noting_stalls():
+            work()
         took = self.wait_done() - began
+        self.findings.note("T0", ideal, " s")
         self.findings.at_most("T/T0", took / ideal, factor + more / ideal)
 
     # -- faults ------------------------------------------------------------------------------
@@ -148,12 +193,7 @@ class Arena:
 
     def workers(self, cluster: ClusterProcess) -> list[psutil.Process]:
         """The workers of a cluster that are ready, oldest first; waits for one."""
-
-        def ready() -> list[psutil.Process]:
-            children = [child for child in cluster.children() if lives(child)]
-            return [child for child in children if not is_alone(child)]
-
-        return wait_until(ready, 20, what="a worker that is ready")
+        return wait_until(lambda: self.system.workers(cluster), 20, what="a worker that is ready")
 
     def housekeeper(self, cluster: ClusterProcess) -> psutil.Process | None:
         """The housekeeper of a cluster, as its heartbeat names it; None if that one is gone."""
@@ -163,49 +203,30 @@ class Arena:
     def replaced_in(self, cluster: ClusterProcess, without: int) -> float:
         """Wait until a cluster has all its children again, without one; the seconds it took."""
         began = time.monotonic()
-
-        def is_whole() -> bool:
-            pids = [child.pid for child in cluster.children() if lives(child)]
-            return len(pids) == WORKERS + 1 and without not in pids
-
-        wait_until(is_whole, 10, pause=0.005, what="a new child")
+        is_whole = self.system.is_whole
+        self.wait_for(lambda: is_whole(cluster, WORKERS, without), 10, "no new child")
         return time.monotonic() - began
 
 
-def is_alone(process: psutil.Process) -> bool:
-    """Tell by its threads: a worker that is ready has its clerk."""
-    try:
-        return process.num_threads() == 1
-    except psutil.NoSuchProcess:
-        return False
-
-
-@contextlib.contextmanager
-def configured(settings: dict[str, Any]) -> Iterator[None]:
-    """Let this process use these settings of `Q_CLUSTER`."""
-    with override_settings(Q_CLUSTER=settings):
-        yield
-
-
-_ideals: dict[tuple[str, int], float] = {}
+_ideals: dict[tuple[str, str, int], float] = {}
 
 
 def undisturbed(arena: Arena) -> float:
     """Give T0: the seconds of the same drain without faults, measured once a run."""
-    key = arena.findings.broker, arena.tasks
+    key = arena.findings.system, arena.findings.broker, arena.tasks
     if key not in _ideals:
         _ideals[key] = _measure(arena)
     return _ideals[key]
 
 
 def _measure(arena: Arena) -> float:
-    apart = functools.partial(Arena, Findings("T0", arena.findings.broker, 0), arena.servers)
     folder = arena.folder / "undisturbed"
     folder.mkdir()
-    queue = f"{arena.settings['name']}-t0"
-    ground = apart(arena.settings | {"name": queue}, folder)
+    apart = arena.settings | {"name": f"{arena.settings['name']}-t0"}
+    findings = Findings("T0", arena.findings.broker, 0, arena.findings.system)
+    ground = Arena(findings, arena.servers, apart, folder, type(arena.system))
     ground.tasks = arena.tasks
-    with configured(ground.settings):
+    with ground.system.at_work():
         try:
             ground.cluster()
             began = time.monotonic()
@@ -214,7 +235,7 @@ def _measure(arena: Arena) -> float:
             ground.count(dup=0)
         finally:
             ground.close()
-    if ground.findings.failures:
-        raise AssertionError(f"Without any fault: {ground.findings.line}")
-    Task.objects.all().delete()
+        ground.system.forget()
+    if findings.failures:
+        raise AssertionError(f"Without any fault: {findings.line}")
     return took

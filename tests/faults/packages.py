@@ -16,7 +16,7 @@ from tests.site import tasks
 from tests.waiting import wait_until
 
 
-@scenario("F29", ("redis", "postgres", "mariadb", "sqlite"))
+@scenario("F29")
 def malformed_packages_among_good_ones(arena: Arena) -> None:
     """Malformed packages among good traffic: mutations, wrong key, purpose, queue, pickles."""
     arena.settings |= {"open_timeout": 1.0}
@@ -62,7 +62,7 @@ def _malformed(arena: Arena, queue: str) -> list[str]:
     return [text for text in found if text]
 
 
-@scenario("F31", ("redis", "postgres", "sqlite"))
+@scenario("F31")
 def the_secret_key_is_rotated(arena: Arena) -> None:
     """SECRET_KEY rotated with tasks queued: the old one stays among the fallbacks."""
     with override_settings(SECRET_KEY="the one before"):

@@ -11,6 +11,8 @@ from django.core.management import call_command
 from django.db import connections
 
 from tests.servers import MariaDB, Ministack, Postgres, Server, Valkey
+from tests.servers.disque import disque_cluster
+from tests.servers.ironmq_process import IronMQ
 from tests.site import databases
 
 _SERVERS: dict[str, Callable[[], Server]] = {
@@ -18,7 +20,10 @@ _SERVERS: dict[str, Callable[[], Server]] = {
     "postgres": Postgres,
     "mariadb": MariaDB,
     "sqs": Ministack,
+    "ironmq": IronMQ,
 }
+#: Nodes of Disque: it keeps packages in memory only, and each package on both of them.
+NODES = 2
 #: Broker -> alias of the database that has the results, and the servers, the broker's first.
 PLACES: dict[str, tuple[str, tuple[str, ...]]] = {
     "redis": ("default", ("redis",)),
@@ -26,10 +31,13 @@ PLACES: dict[str, tuple[str, tuple[str, ...]]] = {
     "mariadb": ("mariadb", ("mariadb",)),
     "sqlite": ("default", ()),
     "sqs": ("default", ("sqs",)),
+    "disque": ("default", ("disque",)),
+    "ironmq": ("default", ("ironmq",)),
     # Packages on one server, results on another.
     "redis+postgres": ("postgres", ("redis", "postgres")),
 }
-_running: dict[str, Server] = {}
+_running: dict[str, list[Server]] = {}
+_ends = contextlib.ExitStack()
 _migrated: set[str] = set()
 
 
@@ -37,23 +45,38 @@ _migrated: set[str] = set()
 def place(broker: str) -> Iterator[tuple[list[Server], dict[str, Any]]]:
     """Give the servers of a broker, running, and its settings; all tables are empty."""
     alias, names = PLACES[broker]
-    for name in names:
-        if name not in _running:
-            _running[name] = _SERVERS[name]().start()
-    servers = [_running[name] for name in names]
+    servers = [server for name in names for server in _served(name)]
     with _chosen(alias):
         if alias not in _migrated:
             call_command("migrate", database=alias, verbosity=0)
             _migrated.add(alias)
         databases.empty(alias)
-        settings: dict[str, Any] = {"name": f"faults-{time.monotonic_ns()}"}
-        if names[:1] == ("redis",):
-            settings["redis"] = servers[0].url
-        elif names == ("sqs",):
-            settings["sqs"] = servers[0].settings  # type: ignore[attr-defined]
+        name = f"faults-{time.monotonic_ns()}"
+        yield servers, {"name": name, **_settings(broker, alias, servers)}
+
+
+def _served(name: str) -> list[Server]:
+    """Give a kind of server, running; started at its first use."""
+    if name not in _running:
+        if name == "disque":
+            _running[name] = [*_ends.enter_context(disque_cluster(NODES))]
         else:
-            settings["orm"] = alias
-        yield servers, settings
+            server = _SERVERS[name]().start()
+            _ends.callback(server.stop)
+            _running[name] = [server]
+    return _running[name]
+
+
+def _settings(broker: str, alias: str, servers: list[Server]) -> dict[str, Any]:
+    """Give what `Q_CLUSTER` says of a broker."""
+    if broker in ("redis", "redis+postgres"):
+        return {"redis": servers[0].url}
+    if broker == "disque":
+        return {"disque_nodes": [server.url for server in servers]}
+    if broker in ("sqs", "ironmq"):
+        key = {"sqs": "sqs", "ironmq": "iron_mq"}[broker]
+        return {key: servers[0].settings}  # type: ignore[attr-defined]
+    return {"orm": alias}
 
 
 @contextlib.contextmanager
@@ -64,7 +87,7 @@ def _chosen(alias: str) -> Iterator[None]:
     os.environ[databases.CHOICE] = alias
     if alias in _running:
         _forget(alias)
-        databases.add(alias, _running[alias].port)
+        databases.add(alias, _running[alias][0].port)
     try:
         yield
     finally:
@@ -90,5 +113,5 @@ def _forget(alias: str) -> None:
 def stop_servers() -> None:
     """Stop all that were started."""
     connections.close_all()
-    while _running:
-        _running.popitem()[1].stop()
+    _running.clear()
+    _ends.close()

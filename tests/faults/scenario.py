@@ -1,18 +1,30 @@
-"""The scenarios by their ids, as `../shared`'s table of faults names them, and running one."""
+"""The scenarios by their ids, and running one."""
 
 import contextlib
+import os
+import shutil
 import tempfile
+import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.faults.arena import Arena, configured
-from tests.faults.findings import Findings
+from tests.faults.arena import Arena
+from tests.faults.baseline.system import DjangoQ2
+from tests.faults.findings import OURS, Findings
 from tests.faults.places import PLACES, place
+from tests.faults.systems import System
 
 #: Brokers that every scenario is for, unless it says otherwise.
 ALL = tuple(name for name in PLACES if "+" not in name)
+
+#: Those that are servers of their own.
+NETWORKED = tuple(name for name in ALL if PLACES[name][1])
+SYSTEMS: dict[str, type[System]] = {OURS: System, "django-q2": DjangoQ2}
+#: What the system that we compare with is tried with, and the brokers that it shares with us.
+COMPARED = ("F1", "F2", "F8", "F22", "F22b", "F27")
+COMPARED_ON = ("redis", "postgres")
 
 
 class Scenario(NamedTuple):
@@ -38,13 +50,13 @@ def scenario(id: str, brokers: tuple[str, ...] = ALL) -> Callable[..., Callable[
     return register
 
 
-def run_scenario(id: str, broker: str, seed: int, tasks: int) -> Findings:
+def run_scenario(id: str, broker: str, seed: int, tasks: int, system: str = OURS) -> Findings:
     """Run one scenario on one broker; what it found. The record of a failing run is kept."""
-    chosen, findings = SCENARIOS[id], Findings(id, broker, seed)
+    chosen, findings, began = SCENARIOS[id], Findings(id, broker, seed, system), time.monotonic()
     with _folder(findings) as folder, place(broker) as (servers, settings):
-        arena = Arena(findings, servers, settings, folder)
+        arena = Arena(findings, servers, settings, folder, SYSTEMS[system])
         arena.tasks = tasks
-        with configured(arena.settings):
+        with arena.system.at_work():
             try:
                 chosen.run(arena)
             except Exception as error:  # the others are to be run all the same
@@ -54,7 +66,15 @@ def run_scenario(id: str, broker: str, seed: int, tasks: int) -> Findings:
                 arena.close()
         if findings.failures:
             (folder / "clusters.log").write_text(arena.log())
+    findings.took, findings.load = round(time.monotonic() - began, 1), round(os.getloadavg()[0], 1)
     return findings
+
+
+def runs(system: str, ids: Iterable[str], brokers: Iterable[str]) -> list[tuple[str, str]]:
+    """Give scenario and broker for all that makes sense of what was asked for."""
+    ids = [id for id in ids if system == OURS or id in COMPARED]
+    brokers = [broker for broker in brokers if system == OURS or broker in COMPARED_ON]
+    return [(id, broker) for broker in brokers for id in ids if broker in SCENARIOS[id].brokers]
 
 
 @contextlib.contextmanager
@@ -69,8 +89,6 @@ def _folder(findings: Findings) -> Iterator[Path]:
 
 def _tidy(folder: Path, findings: Findings) -> None:
     if findings.failures:
-        findings.facts["record"] = str(folder)
-        return
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
+        findings.record = str(folder)
+    else:
+        shutil.rmtree(folder)

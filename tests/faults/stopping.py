@@ -1,5 +1,6 @@
 """The end of a cluster: F21 to F23."""
 
+import contextlib
 import signal
 import subprocess
 import time
@@ -7,7 +8,8 @@ import time
 from django_q.tasks import async_tasks
 from tests.cluster.ground import is_empty
 from tests.faults.arena import WORKERS, Arena
-from tests.faults.scenario import scenario
+from tests.faults.scenario import NETWORKED, scenario
+from tests.processes import ClusterProcess
 from tests.waiting import wait_until
 
 #: Seconds that running tasks have when a cluster stops.
@@ -66,14 +68,33 @@ def every_stop_ends(arena: Arena) -> None:
     arena.count(dup=WORKERS)
 
 
-def _see_off(arena: Arena, cluster: object, name: str, began: float) -> None:
+@scenario("F22b", NETWORKED)
+def a_stop_ends_without_servers(arena: Arena) -> None:
+    """SIGTERM while broker and database are frozen: connections stay open, nothing is answered."""
+    arena.send(arena.tasks // 4)
+    cluster = arena.cluster(shutdown_timeout=TIMEOUT)
+    for server in arena.servers:
+        server.pause()
     try:
-        cluster.wait(TIMEOUT + 10)  # type: ignore[attr-defined]
-    except subprocess.TimeoutExpired:
-        arena.findings.failures.append(f"{name}: the cluster did not end")
+        began = time.monotonic()
+        cluster.popen.send_signal(signal.SIGTERM)
+        _see_off(arena, cluster, "servers frozen", began)
+    finally:
+        for server in arena.servers:
+            server.resume()
+    arena.cluster()
+    arena.wait_done()
+    # What ran may have lost its lease, or could not settle.
+    arena.count(dup=10 * WORKERS)
+
+
+def _see_off(arena: Arena, cluster: ClusterProcess, name: str, began: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        cluster.wait(TIMEOUT + 10)
     arena.findings.at_most(name, time.monotonic() - began, TIMEOUT + 5.0, " s")
-    left = wait_until(lambda: not cluster.family() or None, 5, what="the end of all")  # type: ignore[attr-defined]
-    assert left
+    with arena.noting_stalls():
+        arena.wait_for(lambda: not cluster.family(), 5, f"{name}: not all have ended")
+    cluster.kill()
 
 
 @scenario("F23")

@@ -3,7 +3,7 @@
 import signal
 import time
 
-from django_q.models import Ledger, Task
+from django_q.models import Task
 from django_q.tasks import async_task
 from tests.cluster.ground import lives, living
 from tests.faults.arena import WORKERS, Arena
@@ -30,11 +30,10 @@ def busy_workers_are_killed(arena: Arena) -> None:
                 took.append(arena.replaced_in(cluster, pid))
 
     arena.timed(work, 1.3)
+    arena.findings.note("kills", len(killed))
     arena.count(dup=len(killed))
     arena.findings.spread("recovered", took, 1.0)
-    told = sum(f"[{pid}] died (signal SIGKILL)" in arena.log() for pid in killed)
-    arena.findings.exactly("deaths logged", told, len(killed))
-    arena.findings.holds("ledger empty", not Ledger.objects.exists())
+    arena.system.check_deaths(killed, arena.log(), arena.findings)
 
 
 @scenario("F2")
@@ -42,20 +41,18 @@ def idle_workers_are_killed(arena: Arena) -> None:
     """kill -9 an idle worker, 50 times, then enqueue N."""
     cluster = arena.cluster()
     took = []
-    for _ in range(arena.times(50)):
-        victim = arena.random.choice(arena.workers(cluster)).pid
-        arena.kill(victim)
-        took.append(arena.replaced_in(cluster, victim))
+    with arena.noting_stalls():
+        for _ in range(arena.times(50)):
+            victim = arena.random.choice(arena.workers(cluster)).pid
+            arena.kill(victim)
+            took.append(arena.replaced_in(cluster, victim))
 
-    began = time.monotonic()
-    arena.send()
-    wait_until(lambda: arena.trace.lines("start"), 10, pause=0.005, what="the first start")
-    first = time.monotonic() - began
+    with arena.noting_stalls():
+        arena.findings.at_most("first start", arena.first_start(arena.send), 1.0, " s")
     arena.wait_done()
 
     arena.count(dup=0)
     arena.findings.spread("recovered", took, 1.0)
-    arena.findings.at_most("first start", first, 1.0, " s")
 
 
 @scenario("F3")

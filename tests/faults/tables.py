@@ -1,0 +1,129 @@
+"""Reports as the tables of `docs/reliability.rst`, so that no figure is written by hand."""
+
+import re
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tests.faults.catalogue import SCENARIOS
+from tests.faults.findings import OURS
+from tests.faults.places import PLACES
+from tests.faults.reasons import REASONS
+from tests.faults.reports import read
+
+Run = dict[str, Any]
+#: System, scenario, broker -> its runs, one for each seed.
+Runs = dict[tuple[str, str, str], list[Run]]
+
+
+def render(paths: list[Path]) -> str:
+    """Give reStructuredText; of two reports about the same the later one counts."""
+    reports = read(paths)
+    runs: Runs = {}
+    for report in reports:
+        runs |= _grouped(report["runs"])
+    blocks = [*_sources(reports), "", *_matrix(runs), "", *_figures(runs)]
+    return "\n".join([".. Made by: python -m tests.faults --tables", "", *blocks]) + "\n"
+
+
+def _grouped(runs: list[Run]) -> Runs:
+    grouped: Runs = {}
+    for run in runs:
+        grouped.setdefault((run["system"], run["scenario"], run["broker"]), []).append(run)
+    return grouped
+
+
+# -- where the figures are from --------------------------------------------------------------
+
+
+def _sources(reports: list[Run]) -> list[str]:
+    lines = [".. code-block:: console", ""]
+    for report in reports:
+        loads = [run["load"] for run in report["runs"]]
+        load = f"load {min(loads):g} to {max(loads):g}" if loads else "no run"
+        lines += [f"    # {report['date']}, {report['machine']}, {load}"]
+        lines += [f"    $ {report['command']}"]
+    return lines
+
+
+# -- which hold ------------------------------------------------------------------------------
+
+
+def _matrix(runs: Runs) -> list[str]:
+    """One row a scenario, one column a broker: how many of the runs held."""
+    brokers = [name for name in PLACES if any(key[2] == name for key in runs)]
+    rows = [["", "Fault", *brokers]]
+    for id in _ids(runs):
+        cells = [_held(runs, id, broker) for broker in brokers]
+        rows.append([f"**{id}**", SCENARIOS[id].title, *cells])
+    return _table(rows, [6, 34, *[10] * len(brokers)])
+
+
+def _held(runs: Runs, id: str, broker: str) -> str:
+    found = runs.get((OURS, id, broker))
+    if found:
+        return f"{sum(not run['failures'] for run in found)} of {len(found)}"
+    return "not run" if broker in SCENARIOS[id].brokers else "\N{EN DASH}"
+
+
+# -- what was counted ------------------------------------------------------------------------
+
+
+def _figures(runs: Runs) -> list[str]:
+    """One row a scenario and broker: the worst figures of all seeds, ours and theirs."""
+    rows = [["", "Broker, tasks, seeds", "Counted here", "Counted with django-q2"]]
+    for id in _ids(runs):
+        brokers = [name for name in PLACES if (OURS, id, name) in runs]
+        for broker in brokers:
+            ours, theirs = runs[OURS, id, broker], runs.get(("django-q2", id, broker), [])
+            tasks = sorted({run["tasks"] for run in ours})
+            what = f"{broker}, {'/'.join(map(str, tasks))}, {len(ours)}"
+            reason = REASONS.get((id, broker), "") if any(run["failures"] for run in ours) else ""
+            rows.append([f"**{id}**", what, f"{_worst(ours)} {reason}".strip(), _worst(theirs)])
+    return _table(rows, [6, 18, 42, 34])
+
+
+def _worst(runs: list[Run]) -> str:
+    """Give each figure from the seed where it is worst, and what did not hold."""
+    texts: dict[str, str] = {}
+    for name in dict.fromkeys(name for run in runs for name in run["texts"]):
+        having = [run for run in runs if name in run["texts"]]
+        texts[name] = max(having, key=lambda run, name=name: _rank(run, name))["texts"][name]
+    failed = dict.fromkeys(text for run in runs for text in run["failures"])
+    counted = _plain(", ".join(texts.values()))
+    if not failed:
+        return counted
+    return f"{counted}. **Does not hold:** {_plain('; '.join(failed))}.".removeprefix(". ")
+
+
+def _plain(text: str) -> str:
+    """Escape what reStructuredText would take for its own."""
+    return re.sub(r"([\\*_`|])", r"\\\1", text)
+
+
+def _rank(run: Run, name: str) -> tuple[bool, float]:
+    value = run["facts"].get(name)
+    fails = any(text.startswith((f"{name} ", f"not {name}")) for text in run["failures"])
+    worst = max(value) if isinstance(value, list) and value else value
+    return fails, worst if isinstance(worst, int | float) else 0.0
+
+
+def _ids(runs: Runs) -> list[str]:
+    found = {id for _, id, _ in runs}
+    return sorted(found & set(SCENARIOS), key=_place)
+
+
+def _place(id: str) -> tuple[int, str]:
+    """Order F2 before F12, and F22b behind F22."""
+    digits = re.sub(r"\D", "", id)
+    return int(digits), id
+
+
+def _table(rows: list[list[str]], widths: Iterable[int]) -> list[str]:
+    lines = [".. list-table::", "    :header-rows: 1", f"    :widths: {' '.join(map(str, widths))}"]
+    for row in rows:
+        for number, cell in enumerate(row):
+            first, more = ("* - " if number == 0 else "  - "), "    "
+            lines += textwrap.indent(f"{first}{cell}".rstrip(), more).splitlines()
+    return [*lines[:3], "", *lines[3:]]
