@@ -1,1 +1,1 @@
-"""Measurements that anyone can run; see docs/performance."""
+"""Measurements that anyone can run, of Django Q and its peers; see docs/performance."""

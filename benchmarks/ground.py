@@ -1,112 +1,87 @@
-"""Servers, databases and processes to measure on."""
+"""The servers of a benchmark, and empty stores on them for each run."""
 
 import contextlib
-import os
-import resource
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.servers import Postgres, Valkey
+import psycopg
 
-ROOT = Path(__file__).parents[1]
-_TICK = 1 / os.sysconf("SC_CLK_TCK")
-_PAGE = resource.getpagesize()
+from tests.servers import MissingServer, Postgres, Valkey
+
+BROKERS = ("redis", "postgres", "sqlite")
+
+
+class Ground:
+    """What `broker` needs: a server that has been started, or nothing but files.
+
+    Results go to SQLite in WAL mode, or to PostgreSQL where that is the broker. PostgreSQL runs
+    without fsync, for all peers.
+    """
+
+    def __init__(self, broker: str, server: Valkey | Postgres | None) -> None:
+        self.broker = broker
+        self._server = server
+        self._runs = 0
+
+    def clear(self, directory: Path) -> tuple[str, dict[str, Any]]:
+        """Make empty stores; the address (or file) of the broker, and the entry of `DATABASES`."""
+        self._runs += 1
+        if isinstance(self._server, Postgres):
+            return self._new_database(self._server)
+        file = str(directory / "site.sqlite3")
+        if isinstance(self._server, Valkey):
+            self._server.flush()
+            return self._server.url, _sqlite(file)
+        return str(directory / "queue.sqlite3"), _sqlite(file)
+
+    def pids(self) -> list[int]:
+        """The server's process, the root of its tree; none for SQLite."""
+        return [self._server.pid] if self._server else []
+
+    def version(self) -> str:
+        """Which server it is."""
+        return type(self._server).__name__ if self._server else "SQLite"
+
+    def _new_database(self, server: Postgres) -> tuple[str, dict[str, Any]]:
+        name, old = f"run_{self._runs}", f"run_{self._runs - 1}"
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {old} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {name}")
+        entry = {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": name,
+            "USER": "postgres",
+            "HOST": "127.0.0.1",
+            "PORT": server.port,
+        }
+        return server.url.rpartition("/")[0] + f"/{name}", entry
 
 
 @contextlib.contextmanager
-def servers(broker: str, directory: Path) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Start what `broker` ("redis", "postgres", "sqlite") needs; its Q_CLUSTER and DATABASES entry.
+def ground(broker: str) -> Iterator[Ground]:
+    """Start what the broker needs, and stop it in the end; SystemExit says what is missing."""
+    kinds: dict[str, type[Valkey | Postgres]] = {"redis": Valkey, "postgres": Postgres}
+    if broker not in kinds:
+        yield Ground(broker, None)
+        return
+    try:
+        server = kinds[broker]().start()
+    except MissingServer as error:
+        raise SystemExit(f"--broker {broker} needs a server: {error}.") from error
+    try:
+        yield Ground(broker, server)
+    finally:
+        server.stop()
 
-    Results go to SQLite in WAL mode, or to PostgreSQL where that is the broker. fsync is off in
-    PostgreSQL, as in the figures of other queues we compare with.
-    """
-    sqlite: dict[str, Any] = {
+
+def _sqlite(file: str) -> dict[str, Any]:
+    return {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(directory / "bench.sqlite3"),
+        "NAME": file,
         "OPTIONS": {
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
         },
     }
-    if broker == "sqlite":
-        yield {"orm": "default"}, sqlite
-        return
-    server = Valkey() if broker == "redis" else Postgres()
-    server.start()
-    try:
-        if isinstance(server, Valkey):
-            yield {"redis": server.url}, sqlite
-        else:
-            yield (
-                {"orm": "default"},
-                {
-                    "ENGINE": "django.db.backends.postgresql",
-                    "NAME": "django_q",
-                    "USER": "postgres",
-                    "HOST": "127.0.0.1",
-                    "PORT": server.port,
-                },
-            )
-    finally:
-        server.stop()
-
-
-class Tree:
-    """A `qcluster` that is measured from outside."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "django", "qcluster"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if "running" in line:
-                return
-        raise SystemExit("The cluster did not start; run it by hand to see why.")
-
-    def workers(self) -> list[int]:
-        """Pids of the workers: all children but the housekeeper, which is the first."""
-        return self.children()[1:]
-
-    def children(self) -> list[int]:
-        """Pids of all children."""
-        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in task.read_text().split()]
-
-    def signal(self, number: int) -> None:
-        """Send a signal to each worker."""
-        for pid in self.workers():
-            os.kill(pid, number)
-
-    def stop(self) -> None:
-        """Stop the cluster in order."""
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """CPU time, user and system, that these processes have used so far."""
-    total = 0.0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) * _TICK
-    return total
-
-
-def wait_until(is_done: Callable[[], bool], limit: float) -> None:
-    """Wait for a condition; ends the benchmark when it does not come true in `limit` seconds."""
-    end = time.monotonic() + limit
-    while not is_done():
-        if time.monotonic() > end:
-            raise SystemExit(f"Nothing came of it within {limit:.0f} s.")
-        time.sleep(0.005)

@@ -1,0 +1,155 @@
+"""The peers: what has to be installed for them, where they can work, and what they store.
+
+How each is set up stands in its own file below `benchmarks/peers`, which is imported only in the
+environment of that peer.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Peer:
+    """One task queue."""
+
+    name: str
+    #: Distribution that gives the version, and all that is installed beside Django.
+    distribution: str
+    requirements: tuple[str, ...]
+    #: Brokers it can work on.
+    brokers: tuple[str, ...]
+    #: Variant -> what is left of a task that is done. "" is the one that is meant without a word.
+    variants: dict[str, str]
+    #: Runs so many times fewer tasks than the others: it would take minutes.
+    slowness: int = 1
+    #: Whether each task runs in a child of its own.
+    forks: bool = False
+
+    @property
+    def module(self) -> str:
+        """Where its setup stands."""
+        return f"benchmarks.peers.{self.name.replace('-', '_')}"
+
+
+_REDIS = ("redis", "hiredis")
+_POSTGRES = ("psycopg[binary]",)
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer(
+            "ours",
+            "django-q3",
+            (),
+            ("redis", "postgres", "sqlite"),
+            {
+                "": "row in the database",
+                "bare": "nothing (save_limit: -1)",
+                "async": "row in the database (tasks are coroutines)",
+            },
+        ),
+        Peer(
+            "django-q2",
+            "django-q2",
+            ("django-q2", *_REDIS, *_POSTGRES),
+            ("redis", "postgres", "sqlite"),
+            {"": "row in the database", "bare": "nothing (save_limit: -1)"},
+            slowness=4,
+        ),
+        Peer(
+            "huey",
+            "huey",
+            ("huey", *_REDIS),
+            ("redis", "sqlite"),
+            {"": "result in the broker", "bare": "nothing (results=False)"},
+        ),
+        Peer(
+            "dramatiq",
+            "dramatiq",
+            ("dramatiq[redis]", *_REDIS),
+            ("redis",),
+            {"": "result in Redis, 10 min", "bare": "nothing (its default)"},
+        ),
+        Peer(
+            "celery",
+            "celery",
+            ("celery[redis]", *_REDIS),
+            ("redis",),
+            {"": "result in Redis, 1 day", "bare": "nothing (ignore_result)"},
+            slowness=4,
+        ),
+        Peer(
+            "rq",
+            "rq",
+            ("rq", *_REDIS),
+            ("redis",),
+            {"": "job and result in Redis, 500 s", "simple": "the same (SimpleWorker: no fork)"},
+            slowness=10,
+            forks=True,
+        ),
+        Peer(
+            "taskiq",
+            "taskiq",
+            ("taskiq", "taskiq-redis", "uvloop", *_REDIS),
+            ("redis",),
+            {"": "result in Redis (stream)", "bare": "nothing (list, not acknowledged)"},
+        ),
+        Peer(
+            "pgqueuer",
+            "pgqueuer",
+            ("pgqueuer[asyncpg]", "uvloop", *_POSTGRES),
+            ("postgres",),
+            {"": "row in its log, no result"},
+        ),
+        Peer(
+            "procrastinate",
+            "procrastinate",
+            ("procrastinate[django]", *_POSTGRES),
+            ("postgres",),
+            {"": "the job's row, no result"},
+            slowness=10,
+        ),
+        Peer(
+            "django-tasks-db",
+            "django-tasks-db",
+            ("django-tasks-db", "django-tasks", *_POSTGRES),
+            ("postgres", "sqlite"),
+            {"": "the task's row, with the result"},
+            slowness=10,
+        ),
+        Peer(
+            "bare",
+            "redis",
+            _REDIS,
+            ("redis",),
+            {"": "nothing (a list, redis-py alone)"},
+        ),
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A peer in one of its variants, as the command line names it: `huey`, `huey:bare`."""
+
+    peer: Peer
+    variant: str
+
+    def __str__(self) -> str:
+        return f"{self.peer.name}:{self.variant}" if self.variant else self.peer.name
+
+    @property
+    def stores(self) -> str:
+        """What is left of a task that is done."""
+        return self.peer.variants[self.variant]
+
+
+def entry(text: str) -> Entry:
+    """The entry of that name; ValueError says which there are."""
+    name, _, variant = text.strip().partition(":")
+    if name not in PEERS:
+        raise ValueError(f"There is no peer {name!r}. There are: {', '.join(PEERS)}.")
+    peer = PEERS[name]
+    if variant not in peer.variants:
+        known = [f"{name}:{each}" if each else name for each in peer.variants]
+        raise ValueError(f"{name} has no variant {variant!r}. There are: {', '.join(known)}.")
+    return Entry(peer, variant)

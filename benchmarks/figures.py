@@ -1,0 +1,33 @@
+"""What is measured: names, units, and which way is better; and what a measure is asked for."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One number of a run, as it is called in JSON and in tables."""
+
+    name: str
+    title: str
+    digits: int = 0
+    #: Of figures that are compared: whether more is better; None: they are only told.
+    more_is_better: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the command line asks of every run."""
+
+    tasks: int
+    workers: int = 2
+    payload: int = 0
+    #: How many tasks wait, in `backlog`, and how many old results are stored before.
+    backlog: int = 0
+    old_results: int = 0
+
+
+SETTLED = Figure("settled_per_second", "settled/s", more_is_better=True)
+CPU = Figure("cpu_us_per_task", "CPU us/task", 1, more_is_better=False)
+SERVER = Figure("server_cpu_us_per_task", "server CPU us/task", 1)
+MEMORY = Figure("pss_mb", "PSS MB", 1)
+REPEATED = Figure("repeated", "run twice")

@@ -1,0 +1,28 @@
+"""How the peers are looked at, where they have no call for it."""
+
+import functools
+
+from django.db import connection
+
+from benchmarks.scene import Scene
+
+
+def rows(condition: str) -> int:
+    """How many rows there are: `condition` is a table, and perhaps a WHERE."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {condition}")  # noqa: S608
+        (count,) = cursor.fetchone()
+    return int(count)
+
+
+def keys(pattern: str) -> int:
+    """How many keys of Redis have such a name."""
+    return sum(1 for _ in redis_client().scan_iter(pattern, count=10_000))
+
+
+@functools.cache
+def redis_client():  # type: ignore[no-untyped-def]
+    """A client of redis-py; only some environments have it."""
+    import redis
+
+    return redis.Redis.from_url(Scene.here().url)
