@@ -121,7 +121,7 @@ PEERS = {
             "redis",
             _REDIS,
             ("redis",),
-            {"": "nothing (a list, redis-py alone)"},
+            {"bare": "nothing (a list, redis-py alone)"},
         ),
     )
 }
@@ -149,6 +149,7 @@ def entry(text: str) -> Entry:
     if name not in PEERS:
         raise ValueError(f"There is no peer {name!r}. There are: {', '.join(PEERS)}.")
     peer = PEERS[name]
+    variant = variant or next(iter(peer.variants))
     if variant not in peer.variants:
         known = [f"{name}:{each}" if each else name for each in peer.variants]
         raise ValueError(f"{name} has no variant {variant!r}. There are: {', '.join(known)}.")

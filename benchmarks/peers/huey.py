@@ -24,10 +24,10 @@ def prepare() -> None:
 
 
 def commands() -> list[list[str]]:
-    """One consumer: with threads where tasks wait, as its documentation recommends."""
+    """One consumer with processes; or, where tasks wait, a consumer with threads for each."""
     words = ["huey.bin.huey_consumer", "benchmarks.peers.huey.app", "-q", "-n"]
     if _SCENE.concurrency:
-        return [[*words, "-k", "thread", "-w", str(_SCENE.workers * _SCENE.concurrency)]]
+        return [[*words, "-k", "thread", "-w", str(_SCENE.concurrency)]] * _SCENE.workers
     return [[*words, "-k", "process", "-w", str(_SCENE.workers)]]
 
 

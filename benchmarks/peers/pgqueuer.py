@@ -1,0 +1,93 @@
+"""pgqueuer, with asyncpg and uvloop. It keeps a log of what was done, but no results."""
+
+import asyncio
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import asyncpg
+import django
+import uvloop
+from pgqueuer import PgQueuer, Queries
+from pgqueuer.models import Job
+
+from benchmarks import tasks
+from benchmarks.peers.counting import rows
+from benchmarks.scene import Scene
+
+_SCENE = Scene.here()
+django.setup()
+#: Jobs that are written at once.
+_BATCH = 1_000
+
+
+async def create() -> PgQueuer:
+    """The queue of a worker, for `pgq run`."""
+    queue = PgQueuer.from_asyncpg_connection(await asyncpg.connect(_SCENE.url))
+    for kind in ("noop", "wait", "spin"):
+        queue.entrypoint(kind)(functools.partial(_run, getattr(tasks, f"{kind}_async")))
+    return queue
+
+
+async def _run(task: Any, job: Job) -> None:
+    assert job.payload is not None
+    number, _, payload = job.payload.decode().partition(" ")
+    await task(int(number), *([payload] if payload else []))
+
+
+def prepare() -> None:
+    """Make its tables."""
+    _runner().run(_queries().install())
+
+
+def commands() -> list[list[str]]:
+    """As many managers as processes, with batches of a hundred."""
+    words = ["pgqueuer", "run", "benchmarks.peers.pgqueuer:create", "--log-level", "ERROR"]
+    words += ["--batch-size", str(_SCENE.concurrency or 100)]
+    return [words] * _SCENE.workers
+
+
+def send_each(kind: str, numbers: Iterable[int], arguments: dict[str, Any]) -> None:
+    """One `enqueue` each."""
+    _runner().run(_send_each(kind, numbers, arguments))
+
+
+async def _send_each(kind: str, numbers: Iterable[int], arguments: dict[str, Any]) -> None:
+    queries = _queries()
+    for number in numbers:
+        await queries.enqueue(kind, _payload(number, arguments))
+
+
+def send_bulk(kind: str, numbers: Iterable[int], arguments: dict[str, Any]) -> None:
+    """A thousand in each `enqueue`."""
+    _runner().run(_send_bulk(kind, [_payload(number, arguments) for number in numbers]))
+
+
+async def _send_bulk(kind: str, payloads: list[bytes]) -> None:
+    for first in range(0, len(payloads), _BATCH):
+        batch = payloads[first : first + _BATCH]
+        await _queries().enqueue([kind] * len(batch), list(batch), [0] * len(batch))
+
+
+def unsettled() -> int:
+    """Rows of the queue: they go when a job is done."""
+    return rows("pgqueuer")
+
+
+def results() -> int:
+    """Rows of the log."""
+    return rows("pgqueuer_log WHERE status = 'successful'")
+
+
+def _payload(number: int, arguments: dict[str, Any]) -> bytes:
+    return f"{number} {arguments.get('payload', '')}".encode()
+
+
+@functools.cache
+def _runner() -> asyncio.Runner:
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+@functools.cache
+def _queries() -> Queries:
+    return Queries.from_asyncpg_connection(_runner().run(asyncpg.connect(_SCENE.url)))
