@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import json
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -57,7 +58,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     add("--repeat", type=int, default=5, help="runs of each peer, in turns (default: 5)")
     add("--workers", type=int, default=2, help="worker processes (default: 2)")
     add("--payload", default="0", help="bytes of argument for each task; several, with commas")
-    add("--backlog", help="with backlog: how many tasks wait; several, with commas")
+    add("--backlog", default="", help="with backlog: how many tasks wait; several, with commas")
     add("--old-results", type=int, default=0, help="with backlog: rows that are stored before")
     add("--limit", type=float, help="fail when a task of ours costs more microseconds of CPU")
     add("--json", help="write all figures to this file")
@@ -99,11 +100,11 @@ def _cases(measure: ModuleType, options: argparse.Namespace) -> list[tuple[str, 
     plain = Options(
         tasks=options.tasks or measure.TASKS,
         workers=options.workers,
+        sizes=tuple(int(size) for size in options.backlog.split(",") if size),
         old_results=options.old_results,
     )
     if hasattr(measure, "cases"):
-        sizes = options.backlog and [int(size) for size in options.backlog.split(",")]
-        cases: list[tuple[str, Options]] = measure.cases(plain, sizes)
+        cases: list[tuple[str, Options]] = measure.cases(plain)
         return cases
     return [
         (f"{size:,} bytes" if size else "", dataclasses.replace(plain, payload=size))
@@ -116,7 +117,7 @@ def _measure(
 ) -> dict[str, Any]:
     cases = _cases(measure, options)
     on = report.machine()
-    by_case = hasattr(measure, "cases")
+    by_case = hasattr(measure, "COMPARES_CASES")
     runs: dict[tuple[str, str], list[report.Run]] = {
         (str(each), case): [] for each in entries for case, _ in cases
     }
@@ -194,7 +195,7 @@ def _command(options: argparse.Namespace) -> str:
     words = ["python", "-m", "benchmarks", options.measure, "--broker", options.broker]
     words += ["--peers", options.peers, "--repeat", str(options.repeat)]
     for name in ("tasks", "payload", "backlog", "old_results"):
-        if (value := getattr(options, name)) not in (None, 0, "0"):
+        if (value := getattr(options, name)) not in (None, 0, "0", ""):
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
 
@@ -229,4 +230,6 @@ def _judge(made: dict[str, Any], limit: float | None) -> None:
 
 
 if __name__ == "__main__":
+    # An end in order, which takes the workers along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     main()

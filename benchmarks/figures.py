@@ -21,7 +21,8 @@ class Options:
     tasks: int
     workers: int = 2
     payload: int = 0
-    #: How many tasks wait, in `backlog`, and how many old results are stored before.
+    #: For `backlog`: the sizes that were asked for, and the one of this run; old results before it.
+    sizes: tuple[int, ...] = ()
     backlog: int = 0
     old_results: int = 0
 

@@ -27,7 +27,7 @@ def tree(*roots: int) -> list[int]:
 
 
 def cpu_seconds(*roots: int) -> float:
-    """CPU time, user and system, of the trees below, those of their children that ended included."""
+    """CPU time, user and system, of the trees; that of children that have ended is in it."""
     total = 0.0
     for pid in tree(*roots):
         fields = _stat(pid)

@@ -105,10 +105,11 @@ def footnote(report: dict[str, Any]) -> str:
     """The command, the machine, and how to read the cells."""
     on = report["machine"]
     return (
-        f"`{report['command']}` on {on['cores']} cores of {on['processor']}, Python {on['python']}, "
-        f"Django {on['django']}, {report['server']}, {on['date']}, load {on['load']} at the start. "
-        f"Medians of {report['repeat']} runs (lowest to highest), {report['workers']} worker processes; "
-        f"in brackets: times {report['compared_with']}."
+        f"`{report['command']}`, on {on['cores']} cores of {on['processor']},"
+        f" Python {on['python']}, Django {on['django']}, {report['server']}, {on['date']},"
+        f" load {on['load']} at the start. Medians of {report['repeat']} (lowest to highest),"
+        f" {report['workers']} worker processes. In brackets: how many times"
+        f" {report['compared_with']}."
     )
 
 

@@ -25,7 +25,7 @@ class Scene:
     url: str
     #: Entry of `DATABASES`.
     database: dict[str, Any]
-    #: Folder of this run, which is removed after it, and the file of the marks (`benchmarks.tasks`).
+    #: Folder of this run, which is removed after it, and the file of the marks of the tasks.
     directory: str
     marks: str
     #: Worker processes, and how many tasks each may have in the air; 0: as the peer would itself.

@@ -62,7 +62,7 @@ class Stage:
             "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
             "PYTHONDONTWRITEBYTECODE": "",
         }
-        self._producer = subprocess.Popen(
+        self._producer = subprocess.Popen(  # noqa: S603
             [self._python, "-m", "benchmarks.producer", entry.peer.module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -85,15 +85,7 @@ class Stage:
     def start(self) -> None:
         """Start the workers; returns when each has run a task and nothing is left to do."""
         for words in self.ask("commands"):
-            process = subprocess.Popen(  # noqa: S603
-                [self._python, "-m", *words],
-                stdout=self._log,
-                stderr=self._log,
-                cwd=self.scene.directory,
-                env=self._environment,
-                start_new_session=True,
-            )
-            self._workers.append(process)
+            self._workers.append(self.launch(words))
         self.roots = [process.pid for process in self._workers]
         sent = 0
         end = time.monotonic() + _BOOT_LIMIT
@@ -103,9 +95,19 @@ class Stage:
             count = self.scene.workers * max(2, self.scene.concurrency)
             self.ask("send_each", kind="wait", first=sent, count=count)
             sent += count
-            self.wait(lambda: self.executed() >= sent, "the first tasks")
-        self.settle(sent, 0)
+            self.settle(sent, 0)
         self.forget_marks()
+
+    def launch(self, words: list[str]) -> subprocess.Popen[bytes]:
+        """Start a module of Python in the peer's environment, the root of a session."""
+        return subprocess.Popen(  # noqa: S603
+            [self._python, "-m", *words],
+            stdout=self._log,
+            stderr=self._log,
+            cwd=self.scene.directory,
+            env=self._environment,
+            start_new_session=True,
+        )
 
     def _who_works(self) -> set[int]:
         return {mark.parent if self.entry.peer.forks else mark.pid for mark in self.marks()}
@@ -187,7 +189,9 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(entry: Entry, ground: Ground, workers: int, concurrency: int, turns: int) -> Iterator[Stage]:
+def stage(
+    entry: Entry, ground: Ground, workers: int, concurrency: int, turns: int
+) -> Iterator[Stage]:
     """Set one up on empty stores, and take it down."""
     directory = Path(tempfile.mkdtemp(prefix="bench-"))
     url, database = ground.clear(directory)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.core.management import call_command
+
 from django_q.brokers import get_broker
 from django_q.models import Success
 from django_q.tasks import async_task

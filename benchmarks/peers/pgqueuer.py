@@ -1,7 +1,11 @@
-"""pgqueuer, with asyncpg and uvloop. It keeps a log of what was done, but no results."""
+"""pgqueuer, with asyncpg and uvloop; as a program, a worker.
+
+It keeps a log of what was done, but no results.
+"""
 
 import asyncio
 import functools
+import signal
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,12 +25,12 @@ django.setup()
 _BATCH = 1_000
 
 
-async def create() -> PgQueuer:
-    """The queue of a worker, for `pgq run`."""
+async def _work() -> None:
     queue = PgQueuer.from_asyncpg_connection(await asyncpg.connect(_SCENE.url))
     for kind in ("noop", "wait", "spin"):
         queue.entrypoint(kind)(functools.partial(_run, getattr(tasks, f"{kind}_async")))
-    return queue
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, queue.shutdown.set)
+    await queue.run(batch_size=_SCENE.concurrency or 100)
 
 
 async def _run(task: Any, job: Job) -> None:
@@ -41,10 +45,8 @@ def prepare() -> None:
 
 
 def commands() -> list[list[str]]:
-    """As many managers as processes, with batches of a hundred."""
-    words = ["pgqueuer", "run", "benchmarks.peers.pgqueuer:create", "--log-level", "ERROR"]
-    words += ["--batch-size", str(_SCENE.concurrency or 100)]
-    return [words] * _SCENE.workers
+    """As many workers as processes, with batches of a hundred."""
+    return [["benchmarks.peers.pgqueuer"]] * _SCENE.workers
 
 
 def send_each(kind: str, numbers: Iterable[int], arguments: dict[str, Any]) -> None:
@@ -91,3 +93,7 @@ def _runner() -> asyncio.Runner:
 @functools.cache
 def _queries() -> Queries:
     return Queries.from_asyncpg_connection(_runner().run(asyncpg.connect(_SCENE.url)))
+
+
+if __name__ == "__main__":
+    uvloop.run(_work())
