@@ -17,7 +17,7 @@ class Peer:
     requirements: tuple[str, ...]
     #: Brokers it can work on.
     brokers: tuple[str, ...]
-    #: Variant -> what is left of a task that is done. "" is the one that is meant without a word.
+    #: Variant -> what is left of a task that is done. The first is meant where none is named.
     variants: dict[str, str]
     #: Runs so many times fewer tasks than the others: it would take minutes.
     slowness: int = 1
@@ -135,7 +135,8 @@ class Entry:
     variant: str
 
     def __str__(self) -> str:
-        return f"{self.peer.name}:{self.variant}" if self.variant else self.peer.name
+        is_meant = self.variant == next(iter(self.peer.variants))
+        return self.peer.name if is_meant else f"{self.peer.name}:{self.variant}"
 
     @property
     def stores(self) -> str:

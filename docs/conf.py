@@ -25,7 +25,7 @@ author = "django-q3 contributors"
 copyright = author
 version = release = __version__
 
-extensions = ["sphinx.ext.autodoc", "settings_table", "flags_table"]
+extensions = ["sphinx.ext.autodoc", "settings_table", "flags_table", "benchmark_tables"]
 html_theme = "furo"
 html_title = f"Django Q {release}"
 html_static_path = ["_static"]

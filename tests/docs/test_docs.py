@@ -111,7 +111,7 @@ def test_every_option_of_the_cluster_is_documented() -> None:
 
 
 def test_the_options_of_the_benchmark_exist() -> None:
-    source = (pages.ROOT / "benchmarks" / "drain.py").read_text()
+    source = (pages.ROOT / "benchmarks" / "__main__.py").read_text()
 
     told = re.findall(r"--[a-z][\w-]*", (DOCS / "performance.rst").read_text())
     assert told

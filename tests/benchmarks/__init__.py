@@ -1,0 +1,1 @@
+"""The benchmarks: that they measure, and that their peers are told apart."""
