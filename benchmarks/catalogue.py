@@ -21,8 +21,8 @@ class Peer:
     variants: dict[str, str]
     #: Runs so many times fewer tasks than the others: it would take minutes.
     slowness: int = 1
-    #: Whether each task runs in a child of its own.
-    forks: bool = False
+    #: Variants in which each task runs in a child of its worker.
+    forks: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -84,7 +84,7 @@ PEERS = {
             ("redis",),
             {"": "job and result in Redis, 500 s", "simple": "the same (SimpleWorker: no fork)"},
             slowness=10,
-            forks=True,
+            forks=("",),
         ),
         Peer(
             "taskiq",
@@ -137,6 +137,11 @@ class Entry:
     def __str__(self) -> str:
         is_meant = self.variant == next(iter(self.peer.variants))
         return self.peer.name if is_meant else f"{self.peer.name}:{self.variant}"
+
+    @property
+    def forks(self) -> bool:
+        """Whether each task runs in a child of its worker."""
+        return self.variant in self.peer.forks
 
     @property
     def stores(self) -> str:

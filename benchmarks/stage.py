@@ -110,7 +110,7 @@ class Stage:
         )
 
     def _who_works(self) -> set[int]:
-        return {mark.parent if self.entry.peer.forks else mark.pid for mark in self.marks()}
+        return {mark.parent if self.entry.forks else mark.pid for mark in self.marks()}
 
     def pause(self) -> None:
         """Stop all processes of the peer where they are."""
