@@ -6,6 +6,7 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,8 @@ def main() -> int:
     os.environ["TEST_DIR"] = tempfile.mkdtemp(prefix="django-q-faults-")
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.site.settings"
     django.setup()
+    # What `timeout` sends: the clusters are to end with us.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         if options.list:
             return _list()

@@ -7,6 +7,8 @@ from typing import Any
 
 #: The system that is tried, unless another one is named.
 OURS = "django-q3"
+#: The one that it is compared with.
+OTHER = "django-q2"
 
 
 @dataclasses.dataclass

@@ -44,7 +44,7 @@ def _out_of_memory(arena: Arena) -> None:
         server.config_set("maxmemory", 1)
         refusals = [_refusal() for _ in range(20)]
         cluster = arena.cluster()
-        arena.wait_progress(1.0, 60)
+        arena.wait_progress(1.0)
         broker = arena.broker
         wait_until(lambda: not broker.queue_size() + broker.lock_size(), 20, what="receipts")
         arena.findings.exactly("deaths", cluster.log().count("] died ("), 0)
@@ -135,7 +135,7 @@ def _throttled(arena: Arena) -> None:
             wait_until(producer.accepted, 30, what="the first task")
             relay.part = THROTTLED
             arena.send(arena.tasks // 2)
-            arena.wait_progress(1.0, 240)
+            arena.wait_progress(1.0)
             relay.part = 1.0
             wait_until(lambda: producer.lines("refused"), 60, what="a refusal")
             time.sleep(SHORTAGE)  # the fault: it lasts so long

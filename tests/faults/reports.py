@@ -14,7 +14,7 @@ import psutil
 
 import django_q
 from tests.faults.baseline.system import RELEASE
-from tests.faults.findings import OURS, Findings
+from tests.faults.findings import OTHER, OURS, Findings
 
 
 def write(path: Path, found: list[Findings], tasks: int) -> None:
@@ -24,7 +24,7 @@ def write(path: Path, found: list[Findings], tasks: int) -> None:
         "date": datetime.date.today().isoformat(),
         "machine": _machine(),
         "tasks": tasks,
-        "releases": {OURS: django_q.__version__, "django-q2": RELEASE.split()[-1]},
+        "releases": {OURS: django_q.__version__, OTHER: RELEASE.split()[-1]},
         "runs": [dataclasses.asdict(each) for each in found],
     }
     path.write_text(json.dumps(report, indent=1, default=str) + "\n")

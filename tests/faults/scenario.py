@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from tests.faults.arena import Arena
 from tests.faults.baseline.system import DjangoQ2
-from tests.faults.findings import OURS, Findings
+from tests.faults.findings import OTHER, OURS, Findings
 from tests.faults.places import PLACES, place
 from tests.faults.systems import System
 
@@ -21,9 +21,9 @@ ALL = tuple(name for name in PLACES if "+" not in name)
 
 #: Those that are servers of their own.
 NETWORKED = tuple(name for name in ALL if PLACES[name][1])
-SYSTEMS: dict[str, type[System]] = {OURS: System, "django-q2": DjangoQ2}
+SYSTEMS: dict[str, type[System]] = {OURS: System, OTHER: DjangoQ2}
 #: What the system that we compare with is tried with, and the brokers that it shares with us.
-COMPARED = ("F1", "F2", "F8", "F22", "F22b", "F27")
+COMPARED = ("F1", "F2", "F8", "F22", "F27")
 COMPARED_ON = ("redis", "postgres")
 
 

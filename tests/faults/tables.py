@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.catalogue import SCENARIOS
-from tests.faults.findings import OURS
+from tests.faults.findings import OTHER, OURS
 from tests.faults.places import PLACES
 from tests.faults.reasons import REASONS
 from tests.faults.reports import read
@@ -23,8 +23,18 @@ def render(paths: list[Path]) -> str:
     runs: Runs = {}
     for report in reports:
         runs |= _grouped(report["runs"])
-    blocks = [*_sources(reports), "", *_matrix(runs), "", *_figures(runs)]
-    return "\n".join([".. Made by: python -m tests.faults --tables", "", *blocks]) + "\n"
+    blocks = [
+        [".. Made by: python -m tests.faults --tables"],
+        ["How many of the runs held, one for each seed:"],
+        _matrix(runs),
+        ["Beside django-q2:"],
+        _compared(runs, reports),
+        ["What was counted, the worst of all seeds:"],
+        _figures(runs),
+        ["Where and how it was measured:"],
+        _sources(reports),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
 def _grouped(runs: list[Run]) -> Runs:
@@ -70,18 +80,38 @@ def _held(runs: Runs, id: str, broker: str) -> str:
 # -- what was counted ------------------------------------------------------------------------
 
 
-def _figures(runs: Runs) -> list[str]:
-    """One row a scenario and broker: the worst figures of all seeds, ours and theirs."""
-    rows = [["", "Broker, tasks, seeds", "Counted here", "Counted with django-q2"]]
+def _compared(runs: Runs, reports: list[Run]) -> list[str]:
+    """One row for each scenario and broker that the other system was tried with."""
+    release = next((report["releases"]["django-q2"] for report in reports[::-1]), "")
+    rows = [["", "Broker, tasks", "Counted here", f"Counted with django-q2 {release}"]]
     for id in _ids(runs):
-        brokers = [name for name in PLACES if (OURS, id, name) in runs]
-        for broker in brokers:
-            ours, theirs = runs[OURS, id, broker], runs.get(("django-q2", id, broker), [])
-            tasks = sorted({run["tasks"] for run in ours})
-            what = f"{broker}, {'/'.join(map(str, tasks))}, {len(ours)}"
-            reason = REASONS.get((id, broker), "") if any(run["failures"] for run in ours) else ""
-            rows.append([f"**{id}**", what, f"{_worst(ours)} {reason}".strip(), _worst(theirs)])
-    return _table(rows, [6, 18, 42, 34])
+        for broker in PLACES:
+            ours, theirs = (runs.get((name, id, broker)) for name in (OURS, OTHER))
+            if ours and theirs:
+                what = f"{broker}, {_tasks([*ours, *theirs])}"
+                rows.append([f"**{id}**", what, _worst(ours), _worst(theirs)])
+    return _table(rows, [6, 16, 39, 39])
+
+
+def _figures(runs: Runs) -> list[str]:
+    """One row for each scenario and broker."""
+    rows = [["", "Broker, tasks, seeds", "Counted"]]
+    for id in _ids(runs):
+        for broker in PLACES:
+            found = runs.get((OURS, id, broker))
+            if found:
+                what = f"{broker}, {_tasks(found)}, {len(found)}"
+                reason = REASONS.get((id, broker), "") if _failed(found) else ""
+                rows.append([f"**{id}**", what, f"{_worst(found)} {reason}".strip()])
+    return _table(rows, [6, 22, 72])
+
+
+def _tasks(runs: list[Run]) -> str:
+    return "/".join(str(number) for number in sorted({run["tasks"] for run in runs}))
+
+
+def _failed(runs: list[Run]) -> list[str]:
+    return list(dict.fromkeys(text for run in runs for text in run["failures"]))
 
 
 def _worst(runs: list[Run]) -> str:
@@ -90,11 +120,10 @@ def _worst(runs: list[Run]) -> str:
     for name in dict.fromkeys(name for run in runs for name in run["texts"]):
         having = [run for run in runs if name in run["texts"]]
         texts[name] = max(having, key=lambda run, name=name: _rank(run, name))["texts"][name]
-    failed = dict.fromkeys(text for run in runs for text in run["failures"])
     counted = _plain(", ".join(texts.values()))
-    if not failed:
+    if not _failed(runs):
         return counted
-    return f"{counted}. **Does not hold:** {_plain('; '.join(failed))}.".removeprefix(". ")
+    return f"{counted}. **Does not hold:** {_plain('; '.join(_failed(runs)))}.".removeprefix(". ")
 
 
 def _plain(text: str) -> str:

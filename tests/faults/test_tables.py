@@ -12,7 +12,13 @@ from tests.faults.tables import render
 
 def _report(path: Path, *runs: Findings, **values: Any) -> Path:
     common = {"command": "python -m tests.faults", "date": "2026-11-28", "machine": "2 cores"}
-    text = {**common, "tasks": 500, "runs": [vars(run) for run in runs], **values}
+    text = {
+        **common,
+        "tasks": 500,
+        "releases": {"django-q2": "1"},
+        "runs": [vars(run) for run in runs],
+        **values,
+    }
     path.write_text(json.dumps(text))
     return path
 
@@ -50,7 +56,7 @@ def test_the_system_that_we_compare_with_stands_beside_ours(tmp_path: Path) -> N
     ours = _report(tmp_path / "a", _found(1, 2))
     theirs = _report(tmp_path / "b", _found(1, 7, system="django-q2"))
 
-    row = _row(render([ours, theirs]), "redis, 500, 1")
+    row = _row(render([ours, theirs]), "redis, 500\n")
 
     assert row.index("dup 2 (<= 5)") < row.index("dup 7 (<= 5)")
 

@@ -73,12 +73,13 @@ class DjangoQ2(System):
                 stderr=log,
                 text=True,
             )
-        with self._process:
-            try:
-                self._do("migrate")
-                yield
-            finally:
-                self._process.kill()
+        try:
+            self._do("migrate")
+            yield
+        finally:
+            self._process.kill()
+            with contextlib.suppress(BrokenPipeError):  # what it was asked and did not read
+                self._process.communicate()
 
     def _ask(self, name: str, *arguments: Any) -> None:
         """Ask for one of its deeds, and do not wait for the answer."""
