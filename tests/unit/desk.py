@@ -1,16 +1,19 @@
 """A clerk, or a whole worker, with all it needs, in threads of the test."""
 
+import contextlib
 import multiprocessing
 import os
 import queue
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import connections
 
 from django_q.brokers import Broker, Lease
+from django_q.brokers.memory import Memory
 from django_q.cluster.clerk import Clerk
 from django_q.cluster.outbox import Finished
 from django_q.cluster.scoreboard import Scoreboard
@@ -130,3 +133,23 @@ class Desk:
             self.clerk.finish()
         self.supervisor.close()
         self.life.close()
+
+
+class Quick(Memory):
+    """Is left quickly at the end of a test."""
+
+    idle_wait = 0.05
+
+
+@contextlib.contextmanager
+def quick_desk() -> Iterator[Desk]:
+    """Give a desk; what its worker does to the signals of this process is undone at the end."""
+    numbers = (signal.SIGTERM, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    left = signal.setitimer(signal.ITIMER_REAL, 0)
+    with contextlib.closing(Desk(Quick())) as desk:
+        yield desk
+    for number in numbers:
+        signal.signal(number, before[number])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+    signal.setitimer(signal.ITIMER_REAL, *left)

@@ -1,7 +1,6 @@
 """Retries, decided and recorded: policy, delays, what is kept of a failed attempt."""
 
 import logging
-import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -10,14 +9,13 @@ import pytest
 from django.utils import timezone
 
 from django_q import executor, policy
-from django_q.brokers.memory import Memory
 from django_q.enqueue import async_task
 from django_q.exceptions import Retry
 from django_q.models import Attempt, Task
 from django_q.results import attempts
 from django_q.results.database import DatabaseStore
 from django_q.tasks import current_task
-from tests.unit.desk import Desk
+from tests.unit.desk import Desk, quick_desk
 from tests.unit.rows import make_row
 
 Configure = Callable[..., Any]
@@ -26,23 +24,12 @@ pytestmark = pytest.mark.usefixtures("database")
 _seen: list[Any] = []
 
 
-class Quick(Memory):
-    """Is left quickly at the end of a test."""
-
-    idle_wait = 0.05
-
-
 @pytest.fixture
 def desk(q_cluster: Configure) -> Iterator[Desk]:
     q_cluster(retry_delay=0, jitter=0)
-    numbers = (signal.SIGTERM, signal.SIGALRM)
-    before = {number: signal.getsignal(number) for number in numbers}
     _seen.clear()
-    made = Desk(Quick())
-    yield made
-    made.close()
-    for number in numbers:
-        signal.signal(number, before[number])
+    with quick_desk() as made:
+        yield made
 
 
 def fail_often(path: list[Any], times: int = 10) -> int:

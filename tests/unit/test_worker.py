@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from django_q import signals
-from django_q.brokers.memory import Memory
 from django_q.cluster.scoreboard import Mark, Phase, State
 from django_q.enqueue import async_task
 from django_q.models import Rejected, Task
 from django_q.package import build_package
 from django_q.sealed import seal_package
 from tests.site import tasks
-from tests.unit.desk import Desk
+from tests.unit.desk import Desk, quick_desk
 
 Configure = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("database")
@@ -24,12 +23,6 @@ pytestmark = pytest.mark.usefixtures("database")
 #: What the tasks of these tests did, and the desk they run at.
 _seen: list[Any] = []
 _desks: list[Desk] = []
-
-
-class Quick(Memory):
-    """Is left quickly at the end of a test."""
-
-    idle_wait = 0.1
 
 
 @pytest.fixture
@@ -41,19 +34,11 @@ def configure(q_cluster: Configure) -> Configure:
 
 @pytest.fixture
 def desk(configure: Configure) -> Iterator[Desk]:
-    numbers = (signal.SIGTERM, signal.SIGALRM)
-    before = {number: signal.getsignal(number) for number in numbers}
-    left = signal.setitimer(signal.ITIMER_REAL, 0)
-    made = Desk(Quick())
-    _desks.append(made)
     _seen.clear()
-    yield made
-    made.close()
+    with quick_desk() as made:
+        _desks.append(made)
+        yield made
     _desks.clear()
-    for number in numbers:
-        signal.signal(number, before[number])
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
-    signal.setitimer(signal.ITIMER_REAL, *left)
 
 
 def enqueue(desk: Desk, func: Any, *args: Any, **options: Any) -> str:

@@ -1,6 +1,5 @@
 """A worker and packages with a past: done already, deadly, lapsed, or coming back."""
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -8,13 +7,12 @@ from typing import Any, NoReturn
 import pytest
 
 from django_q.brokers import Lease
-from django_q.brokers.memory import Memory
 from django_q.enqueue import async_task
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Ledger, Rejected, Task
 from django_q.results import ledger
 from django_q.results.database import DatabaseStore
-from tests.unit.desk import Desk
+from tests.unit.desk import Desk, quick_desk
 
 Configure = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("database")
@@ -22,25 +20,12 @@ pytestmark = pytest.mark.usefixtures("database")
 _seen: list[Any] = []
 
 
-class Quick(Memory):
-    """Is left quickly at the end of a test."""
-
-    idle_wait = 0.1
-
-
 @pytest.fixture
 def desk(q_cluster: Configure) -> Iterator[Desk]:
     q_cluster()
-    numbers = (signal.SIGTERM, signal.SIGALRM)
-    before = {number: signal.getsignal(number) for number in numbers}
-    left = signal.setitimer(signal.ITIMER_REAL, 0)
     _seen.clear()
-    made = Desk(Quick())
-    yield made
-    made.close()
-    for number in numbers:
-        signal.signal(number, before[number])
-    signal.setitimer(signal.ITIMER_REAL, *left)
+    with quick_desk() as made:
+        yield made
 
 
 def note(value: Any = "ran") -> Any:

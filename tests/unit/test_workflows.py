@@ -1,12 +1,10 @@
 """Tasks that follow from others, made and sent: results handed on, callbacks, groups."""
 
-import signal
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import pytest
 
-from django_q.brokers.memory import Memory
 from django_q.exceptions import PackageError
 from django_q.models import Gathering, Task
 from django_q.package import derived_id
@@ -23,7 +21,7 @@ from django_q.tasks import (
     result,
     result_group,
 )
-from tests.unit.desk import Desk
+from tests.unit.desk import Desk, quick_desk
 from tests.unit.rows import make_row
 
 Configure = Callable[..., Any]
@@ -32,23 +30,12 @@ pytestmark = pytest.mark.usefixtures("database")
 _seen: list[Any] = []
 
 
-class Quick(Memory):
-    """Is left quickly at the end of a test."""
-
-    idle_wait = 0.05
-
-
 @pytest.fixture
 def desk(q_cluster: Configure) -> Iterator[Desk]:
     q_cluster()
-    numbers = (signal.SIGTERM, signal.SIGALRM)
-    before = {number: signal.getsignal(number) for number in numbers}
     _seen.clear()
-    made = Desk(Quick())
-    yield made
-    made.close()
-    for number in numbers:
-        signal.signal(number, before[number])
+    with quick_desk() as made:
+        yield made
 
 
 def double(value: Any) -> Any:
