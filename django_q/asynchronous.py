@@ -10,9 +10,11 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from django_q.cancelling import CancelAnswer, cancel
 from django_q.enqueue import async_task, async_tasks
 from django_q.models import Task
 from django_q.results.lookup import pauses, search, value_or_raise
+from django_q.states import TaskStatus, task_status
 
 
 async def aasync_task(func: Any, *args: Any, **kwargs: Any) -> str:
@@ -47,3 +49,13 @@ async def afetch(task_id: str, wait: float = 0, cached: bool | float | None = No
         if (found := await look()) is not None:
             break
     return found
+
+
+async def acancel(task_id: str, kill: bool = False) -> CancelAnswer:
+    """As `cancel`."""
+    return await sync_to_async(cancel)(task_id, kill)
+
+
+async def atask_status(task_id: str) -> TaskStatus | None:
+    """As `task_status`."""
+    return await sync_to_async(task_status)(task_id)

@@ -3,9 +3,11 @@
 from django_q.asynchronous import (
     aasync_task,
     aasync_tasks,
+    acancel,
     afetch,
     aresult,
     aresult_or_raise,
+    atask_status,
 )
 from django_q.brokers import get_broker
 from django_q.brokers.base import Broker
@@ -62,6 +64,7 @@ __all__ = [
     "TaskStatus",
     "aasync_task",
     "aasync_tasks",
+    "acancel",
     "afetch",
     "aresult",
     "aresult_or_raise",
@@ -70,6 +73,7 @@ __all__ = [
     "async_iter",
     "async_task",
     "async_tasks",
+    "atask_status",
     "attempts",
     "cancel",
     "count_group",

@@ -14,9 +14,11 @@ from django_q.package import TaskPackage
 from django_q.tasks import (
     aasync_task,
     aasync_tasks,
+    acancel,
     afetch,
     aresult,
     aresult_or_raise,
+    atask_status,
 )
 from tests.site.decorated.tasks import send_receipt
 from tests.unit.planned import MEMORY
@@ -114,3 +116,15 @@ def test_a_cached_result_is_found(q_cluster: Callable[..., Any]) -> None:
         return await aresult(task_id, cached=True), await afetch(task_id)
 
     assert drive(go()) == (42, None)
+
+
+def test_a_task_is_seen_and_cancelled_from_a_loop() -> None:
+    async def go() -> list[Any]:
+        task_id = await aasync_task(ADD, 1, 2, track=True)
+        before = await atask_status(task_id)
+        answers = [await acancel(task_id), await acancel(task_id, kill=True)]
+        after = await atask_status(task_id)
+        assert before is not None and after is not None
+        return [before.state, *answers, after.state, await atask_status("f" * 32)]
+
+    assert drive(go()) == ["queued", "cancelled", "cancelled", "cancelled", None]
