@@ -125,7 +125,13 @@ def _cancelled(tracked: Tracked) -> Row:
         cluster=tracked.queue, started=now, stopped=now, success=False,
         # Not one run. The worker that comes to its package records it once more, with its hook.
         attempt_count=tracked.attempt - 1, enqueued=tracked.enqueued, cause=FailureCause.CANCELLED,
+        priority=tracked.priority or None, run_at=_wished(tracked),
     )  # fmt: skip
+
+
+def _wished(tracked: Tracked) -> datetime | None:
+    """Give the moment before which its sender wanted no run; later it is the next attempt's."""
+    return tracked.run_at if tracked.attempt == 1 else None
 
 
 def _run_at(rows: Iterable[Tracked]) -> dict[str, datetime | None]:

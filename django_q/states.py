@@ -114,7 +114,7 @@ def _under_way(tracked: Tracked) -> TaskStatus:
         since=tracked.started or tracked.enqueued,
         attempt=tracked.attempt,
         enqueued=tracked.enqueued,
-        run_at=tracked.run_at,
+        run_at=tracked.run_at if tracked.state == Tracked.State.SCHEDULED else None,
         worker=tracked.worker,
         started=tracked.started,
         progress=progress,

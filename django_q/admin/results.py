@@ -27,6 +27,7 @@ from django_q.monitor.text import duration_text
 _PICKLED = ("args", "kwargs", "result")
 _GENERAL = ("id", "func", "hook", "group", "cluster", "attempt_count")
 _TIMES = ("exact_enqueued", "waited", "exact_started", "time_taken", "exact_stopped")
+_ORDER = ("priority", "exact_run_at")
 #: Errors of an action that are told one by one.
 _TOLD = 5
 
@@ -126,13 +127,14 @@ class _ResultAdmin(FoundAdmin):
             *(before if has_history(obj) else ()),
             (_("Call"), {"fields": ("shown_args", "shown_kwargs")}),
             (_("Times"), {"fields": _TIMES}),
+            *([(_("Order"), {"fields": _ORDER})] if _has_order(obj) else []),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Set all fields read-only."""
         own = [field.name for field in self.opts.fields]
         shown = ("shown_args", "shown_kwargs", "shown_result", "shown_history")
-        return [*self.readonly_fields, *own, *_TIMES, *shown]
+        return [*self.readonly_fields, *own, *_TIMES, *_ORDER, *shown]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -175,6 +177,11 @@ class _ResultAdmin(FoundAdmin):
     def exact_stopped(self, obj: Task) -> str:
         """Give the end, to the millisecond."""
         return moment_text(obj.stopped, is_exact=True)
+
+    @admin.display(description=_("Not before"))
+    def exact_run_at(self, obj: Task) -> str:
+        """Give the moment before which it was not to run, to the millisecond."""
+        return moment_text(obj.run_at, is_exact=True)
 
     @admin.display(description=_("Waited"), ordering=_difference("started", "enqueued"))
     def waited(self, obj: Task) -> str:
@@ -251,6 +258,10 @@ class FailAdmin(_ResultAdmin):
 def _is_id(text: str) -> bool:
     text = text.strip()
     return len(text) == 32 and not set(text.lower()) - set("0123456789abcdef")
+
+
+def _has_order(obj: Task | None) -> bool:
+    return obj is not None and (obj.priority is not None or obj.run_at is not None)
 
 
 def _duration(end: datetime | None, start: datetime | None) -> str:

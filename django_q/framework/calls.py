@@ -48,15 +48,17 @@ class TaskCall:
     def _begin(self, package: TaskPackage) -> tuple[Any, ...]:
         """Send `task_started`; gives the context, if the task takes it."""
         family = self._family
-        result = running_result(family, self._task, package["task_backend"], package)
+        task = self._sent(package)
+        result = running_result(family, task, package["task_backend"], package)
         send_signal(family.signals.task_started, type(self._backend), task_result=result)
         is_wanted = self._task.takes_context
         return (family.base.TaskContext(task_result=result),) if is_wanted else ()
 
     def ended(self, outcome: Outcome) -> None:
         """Tell the receivers of `task_finished` that the last run has ended."""
-        alias = outcome.package["task_backend"]
-        result = ended_result(self._family, self._task, alias, outcome)
+        package = outcome.package
+        task, alias = self._sent(package), package["task_backend"]
+        result = ended_result(self._family, task, alias, outcome)
         error = outcome.error
         if error is None:
             self._send_finished(result)
@@ -69,6 +71,11 @@ class TaskCall:
             self._send_finished(result)
         finally:
             error.__traceback__ = frames
+
+    def _sent(self, package: TaskPackage) -> Any:
+        """Give the task as this package was sent."""
+        order = (package.get("cluster"), package.get("priority"), package.get("run_at"))
+        return self._backend.as_sent(self._task, package["task_backend"], *order)
 
     def _send_finished(self, result: Any) -> None:
         send_signal(self._family.signals.task_finished, type(self._backend), task_result=result)

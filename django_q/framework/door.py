@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -170,24 +170,37 @@ class Door:
             # It failed and comes back, or it ended in between.
             tracked = Tracked.objects.filter(pk=result_id).first()
         if row is not None and (row.success or tracked is None):
-            task = self._task_of(row.func, result_id, queue_name=self._name_of(row.cluster))
+            task = self._task_of(row.func, result_id)
+            task = self.as_sent(task, self.alias, row.cluster, row.priority, row.run_at)
             return result_of_row(self.family, task, self.alias, row)
         if tracked is None:
             raise self.family.no_result(result_id)
-        values = {"queue_name": self._name_of(tracked.queue), "priority": tracked.priority}
         # Later it is when the next attempt is due.
         run_after = tracked.run_at if tracked.attempt == 1 else None
-        task = self._task_of(tracked.func, result_id, run_after=run_after, **values)
+        task = self._task_of(tracked.func, result_id)
+        task = self.as_sent(task, self.alias, tracked.queue, tracked.priority, run_after)
         return result_of_tracked(self.family, task, self.alias, tracked)
 
-    def _task_of(self, path: str, result_id: str, **values: Any) -> Any:
+    def _task_of(self, path: str, result_id: str) -> Any:
         try:
             task = import_string(path)
         except ImportError as error:
             raise self.family.no_result(result_id) from error
         if not isinstance(task, self.family.base.Task):
             raise self.family.no_result(result_id)
-        return with_fields(task, backend=self.alias, **values)
+        return task
+
+    def as_sent(
+        self,
+        task: Any,
+        alias: str,
+        queue: str | None,
+        priority: int | None,
+        run_after: datetime | None,
+    ) -> Any:
+        """Give a task of a module with what one call of it said: where to, how urgent, and when."""
+        order = {"priority": priority or 0, "run_after": run_after}
+        return with_fields(task, backend=alias, queue_name=self._name_of(queue), **order)
 
     def _queue_of(self, name: str) -> str:
         """Give our queue for a queue name of the framework."""

@@ -91,6 +91,11 @@ class Task(models.Model):
         _("Error"), max_length=256, null=True, editable=False, help_text=_("What it raised.")
     )
 
+    #: Null where nobody gave one, and in rows from before.
+    priority = models.SmallIntegerField(_("Priority"), null=True, editable=False)
+    #: Null for what was to run at once.
+    run_at = models.DateTimeField(_("Not before"), null=True, editable=False)
+
     class Meta:
         app_label = "django_q"
         verbose_name = _("Task")

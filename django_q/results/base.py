@@ -40,6 +40,9 @@ class Row(NamedTuple):
     cause: str | None = None
     #: Dotted path of the exception's class, if it raised one.
     error: str | None = None
+    #: As its sender said; None where he did not.
+    priority: int | None = None
+    run_at: datetime | None = None
 
 
 class ResultStore:
@@ -81,6 +84,8 @@ def encode_row(outcome: Outcome) -> Row:
         worker=worker_name(),
         cause=outcome.cause,
         error=None if outcome.error is None else function_path(type(outcome.error)),
+        priority=package.get("priority"),
+        run_at=package.get("run_at"),
     )
 
 

@@ -145,6 +145,8 @@ class RowWriter:
                 row.worker,
                 row.cause,
                 row.error,
+                row.priority,
+                None if row.run_at is None else adapt(row.run_at),
             )
             for row in rows
         ]

@@ -133,7 +133,6 @@ def _changes(task: Running) -> dict[str, Any]:
     progress = task.progress
     return {
         "state": Tracked.State.RUNNING,
-        "run_at": None,
         "attempt": task.attempt,
         "started": storable(task.started),
         "worker": task.worker,
@@ -144,7 +143,7 @@ def _changes(task: Running) -> dict[str, Any]:
     }
 
 
-_CHANGED = ("state", "run_at", "attempt", "started", "worker", "seen", "done", "total", "text")
+_CHANGED = ("state", "attempt", "started", "worker", "seen", "done", "total", "text")
 
 
 def _made(task: Running) -> Tracked:

@@ -68,6 +68,17 @@ def test_the_attempts_before_a_run_are_shown_and_escaped(client: Client) -> None
     assert "Failed attempts" not in get(client, Success, make_task(2, attempt_count=3))
 
 
+def test_the_order_of_a_task_is_shown_where_it_had_one(client: Client) -> None:
+    due = timezone.now()
+    urgent = make_task(1, priority=-37, run_at=due)
+
+    text = get(client, Success, urgent)
+
+    assert "Not before" in text and "-37" in text
+    assert f"{due.microsecond // 1000:03}" in text
+    assert "Not before" not in get(client, Success, make_task(2))
+
+
 def test_waiting_and_running_are_shown_apart(client: Client) -> None:
     task = make_task(2.0)
 

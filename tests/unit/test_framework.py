@@ -17,7 +17,7 @@ from django_q.brokers import shared_broker
 from django_q.framework.family import family
 from django_q.models import Attempt, Task, Tracked
 from django_q.package import TaskPackage
-from django_q.tasks import async_chain, async_task, periodic, schedule
+from django_q.tasks import async_chain, async_task, cancel, periodic, schedule
 from tests.unit.planned import MEMORY
 from tests.unit.planned import sent as sent_to
 
@@ -32,6 +32,12 @@ Set = Callable[..., None]
 def add(first: Any, second: Any) -> Any:
     """Give the sum."""
     return first + second
+
+
+@framework.task(takes_context=True)
+def show_order(context: Any) -> Any:
+    """Give how the task was sent."""
+    return [context.task_result.task.priority, context.task_result.task.queue_name]
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +134,34 @@ def test_the_queue_called_default_is_the_projects_own(
     rows = {row.pk: row.queue for row in Tracked.objects.all()}
     assert rows == {ours.id: "shop", theirs.id: "elsewhere"}
     assert backend().get_result(theirs.id).task.queue_name == "default"
+
+
+@pytest.mark.parametrize("end", ["success", "failure", "cancelled"])
+def test_a_result_says_how_its_task_was_sent(
+    broker: Callable[..., Any], options: Set, end: str
+) -> None:
+    options(queues=["default", "reports"])
+    broker(broker_class=MEMORY, sync=end != "cancelled")
+    order = {"priority": 7, "run_after": timezone.now() + timedelta(hours=1)}
+
+    result = add.using(**order, queue_name="reports").enqueue(1, "2" if end == "failure" else 2)
+    if end == "cancelled":
+        cancel(result.id)
+
+    task = backend().get_result(result.id).task
+    assert {name: getattr(task, name) for name in order} == order
+    assert (task.queue_name, task.backend) == ("reports", "default")
+
+
+def test_a_task_that_runs_says_how_it_was_sent(broker: Callable[..., Any], options: Set) -> None:
+    options(queues=["default", "reports"])
+    broker(broker_class=MEMORY, sync=True)
+
+    urgent = show_order.using(priority=7, queue_name="reports").enqueue()
+    plain = show_order.enqueue()
+
+    assert urgent.return_value == [7, "reports"]
+    assert plain.return_value == [0, "default"]
 
 
 def test_failures_have_an_error_for_each_attempt() -> None:

@@ -30,6 +30,7 @@ def store(database: str) -> DatabaseStore:
 @everywhere
 def test_a_saved_row_is_read_back_whole(store: DatabaseStore) -> None:
     row = make_row({"answer": [42, None, "ü"]}, hook="tests.site.tasks.write_hook")
+    row = row._replace(priority=-7, run_at=START)
 
     assert store.save([row]) == []
 
@@ -40,6 +41,7 @@ def test_a_saved_row_is_read_back_whole(store: DatabaseStore) -> None:
     assert (task.group, task.cluster, task.success) == ("g", row.cluster, True)
     assert (task.started, task.stopped) == (row.started, row.stopped)
     assert (task.enqueued, task.attempt_count) == (row.enqueued, 1)
+    assert (task.priority, task.run_at) == (-7, START)
 
 
 @everywhere
