@@ -10,8 +10,9 @@ from django_q import humanhash
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
 from django_q.dispatch import check_priorities
+from django_q.elements import check_followers
 from django_q.enqueue import run_in_place, send, send_each
-from django_q.followers import first_link, link_parts
+from django_q.followers import first_link
 from django_q.iterations import collector
 from django_q.limit_options import check_limits
 from django_q.models import Task
@@ -43,6 +44,7 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
         return iter_id
     check_limits(options | {"gather": iter_id})
     package = collector(iter_id, func, {"task_name": name} | options | whole)
+    check_followers(package)
     check_priorities(broker or shared_broker(queue), package)
     gatherings.begin(iter_id, queue, seal_package(package, queue), package)
     of_parts = options | {"gather": iter_id, "broker": broker}
@@ -101,8 +103,7 @@ def async_chain(  # noqa: PLR0913, the signature is Django Q's
     options = {key: value for key, value in given.items() if value is not None} | {"group": group}
     if Conf.CACHED:
         options.setdefault("cached", Conf.CACHED)
-    for _, _, kwargs in map(link_parts, links):
-        check_limits({"chain": links} | dict(kwargs.get("q_options") or {}))
+    check_followers(options | {"chain": links}, 1)
     package = first_link(links, options)
     if package.get("sync", Conf.SYNC):
         run_in_place(package)

@@ -5,16 +5,14 @@ Called by producers, by clerks for what follows a task, and by the housekeeper f
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import router
 from django.utils import timezone
 
 from django_q.brokers import Broker
+from django_q.elements import foreseen, named
 from django_q.exceptions import PackageError
-from django_q.followers import link_parts
 from django_q.models import Delayed
-from django_q.options import CALLBACKS
 from django_q.order_options import time_left
 from django_q.package import Follower, TaskPackage
 from django_q.results import keys, tracking
@@ -43,12 +41,14 @@ def check_priorities(broker: Broker, package: TaskPackage) -> None:
     """Raise PackageError if a task, or one that is to follow it, has a priority in vain."""
     if broker.can_prioritise:
         return
-    wanted: Any = [package]
-    callbacks = [package[role] for role in CALLBACKS if role in package]  # type: ignore[literal-required]
-    for element in [*package.get("chain", ()), *callbacks]:
-        _, _, kwargs = link_parts(element)
-        wanted.append(kwargs.get("q_options") or {})
-    if priority := next(filter(None, (options.get("priority") for options in wanted)), 0):
+    _check_priority(broker, package)
+    for name, follower in foreseen(package):
+        with named(name):
+            _check_priority(broker, follower)
+
+
+def _check_priority(broker: Broker, package: TaskPackage) -> None:
+    if priority := package.get("priority"):
         raise PackageError(
             f"priority is {priority}, and the broker {type(broker).__name__} lends packages "
             f"without regard to priorities. Send what is urgent to a queue of its own "

@@ -14,6 +14,7 @@ from django_q import signals, uniqueness
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf, logger
 from django_q.dispatch import make_ready
+from django_q.elements import check_followers
 from django_q.executor import announce_executed, execute, send_signal
 from django_q.following import followed
 from django_q.options import take_options
@@ -47,7 +48,9 @@ def enqueue_call(
 ) -> str:
     """Hand a task to the cluster as `async_task` does; all keywords are the function's."""
     broker = options.pop("broker", None)
-    return hand_over([_pack(func, args, kwargs, options)], broker)[0]
+    package = _pack(func, args, kwargs, options)
+    check_followers(package)
+    return hand_over([package], broker)[0]
 
 
 def async_tasks(func: Any, args_iter: Iterable[Any], **options: Any) -> list[str]:
@@ -73,6 +76,7 @@ def send_each(
             _pack(func, element if isinstance(element, tuple) else (element,), kwargs, options)
             for element in chunk
         ]
+        check_followers(packages[0])  # all have the same
         if gathering:
             for position, package in enumerate(packages, len(ids)):
                 package["gather"] = (gathering, position)

@@ -11,17 +11,14 @@ from django.utils import timezone
 
 from django_q import signals
 from django_q.conf import Conf, logger
-from django_q.exceptions import FailedResult, PackageError
+from django_q.elements import for_callback, for_next_link, member_package
+from django_q.exceptions import FailedResult
 from django_q.executor import send_signal
-from django_q.options import CALLBACKS, FOLLOWED, options_in_company, take_options
+from django_q.options import CALLBACKS, FOLLOWED
 from django_q.order_options import time_left
-from django_q.package import FailureCause, Follower, Outcome, TaskPackage, build_package, derived_id
+from django_q.package import FailureCause, Follower, Outcome, TaskPackage, derived_id
 from django_q.sealed import open_package, seal_package
 
-#: Options of a link that the next one has too.
-_INHERITED = ("group", "cached", "cluster", "sync", "chain_goes_on", "pass_result")
-#: Options of a task that what is called after it has too.
-_OF_CALLBACKS = ("cluster", "sync")
 #: Keys of packages whose followers are called with the result.
 _RESULT_NEEDED = frozenset(("pass_result", *CALLBACKS))
 
@@ -105,7 +102,7 @@ def first_link(
     chain: list[Any], options: Any, task_id: str | None = None, given: tuple[Any, ...] = ()
 ) -> TaskPackage:
     """Make the package of a chain's first element, with the rest of the chain in it."""
-    inherited = {key: options[key] for key in _INHERITED if options.get(key) is not None}
+    inherited = for_next_link(options)
     if Conf.LEGACY == "write":  # a cluster of django-q2 asks each link for them
         inherited = {"cached": False, "sync": False} | inherited
     return element_package(chain[0], inherited, {"chain": list(chain[1:])}, task_id, given)
@@ -114,9 +111,8 @@ def first_link(
 def callback(outcome: Outcome, role: str) -> TaskPackage:
     """Make the package of what is called with the result, or the error, of a task."""
     package: Any = outcome.package
-    options = {key: package[key] for key in _OF_CALLBACKS if package.get(key) is not None}
     task_id = derived_id(package["id"], role)
-    return element_package(package[role], options, {}, task_id, (outcome.result,))
+    return element_package(package[role], for_callback(package), {}, task_id, (outcome.result,))
 
 
 def _role(outcome: Outcome) -> str:
@@ -133,42 +129,14 @@ def element_package(
     task_id: str | None = None,
     given: tuple[Any, ...] = (),
 ) -> TaskPackage:
-    """Make the package of one task among several.
+    """Make the package of one task among several: see `member_package`.
 
-    An element is a function, or a tuple of function, arguments and keywords. Keywords that are
-    options are its own; `options` win over them, then what its decorator says, its `q_options`,
-    and `fixed` over all. `given` come first among its arguments. With a `task_id` it follows from
-    another task.
+    With a `task_id` it follows from another task. Tells the receivers of `pre_enqueue`.
     """
-    func, args, kwargs = link_parts(element)
-    own = take_options(kwargs, inherited=options | options_in_company(func))
-    own.pop("broker", None)  # it goes where the others go
-    package = build_package(func, (*given, *args), kwargs, own | fixed)
-    check_member(package)
+    package = member_package(element, options, fixed, given)
     if task_id is not None:
         package.pop("on_commit", None)  # it is sent after all that has led to it
         package["id"] = task_id
         package["derived"] = True
     send_signal(signals.pre_enqueue, task=package)
     return package
-
-
-def check_member(package: TaskPackage) -> None:
-    """Raise PackageError for options that a task cannot have which is sent together with others."""
-    if package.get("unique"):
-        raise PackageError(
-            f"unique is {package['unique']!r:.100}, but a task that belongs to a chain or a group, "
-            "or follows another one, has to run: leave it out."
-        )
-    if "broker" in package:
-        raise PackageError("broker is an option of the whole chain or group, not of one task.")
-
-
-def link_parts(link: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """Take a link apart: a function alone, or a tuple that may be shorter than three."""
-    if not isinstance(link, (tuple, list)):
-        return link, (), {}
-    func, *rest = link
-    args = rest[0] if rest else ()
-    kwargs = rest[1] if len(rest) > 1 else {}
-    return func, tuple(args) if isinstance(args, (tuple, list)) else (args,), dict(kwargs)

@@ -14,6 +14,7 @@ from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
 from django_q.conf import Conf, logger
+from django_q.elements import check_followers
 from django_q.exceptions import PackageError
 from django_q.models import Ledger, Schedule
 from django_q.models.timing import as_stored
@@ -213,6 +214,7 @@ def _try_out(
 ) -> None:
     """Pack such a task: whoever plans one that cannot be sent is told, and not the log at night."""
     package = build_package(func, args, kwargs, take_options({"q_options": options}))
+    check_followers(package)
     seal_package(package, Conf.CLUSTER_NAME)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django_q import signals
 from django_q.conf import Conf, logger
+from django_q.elements import check_followers
 from django_q.exceptions import TimeoutException
 from django_q.executor import send_signal
 from django_q.humanhash import humanize
@@ -32,6 +33,7 @@ def build_scheduled(
     found = read(schedule.args, schedule.kwargs, schedule.sealed)
     options = _options(schedule, found)
     package: Any = build_package(schedule.func, (), {}, options)
+    check_followers(package)
     kwargs = found.kwargs
     if schedule.intended_date_kwarg:
         more = {schedule.intended_date_kwarg: due.isoformat()}

@@ -12,19 +12,26 @@ from django_q import humanhash
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
 from django_q.dispatch import check_priorities
+from django_q.elements import (
+    check_followers,
+    check_member,
+    for_callback,
+    link_parts,
+    name_of,
+    named,
+    own_options,
+)
 from django_q.enqueue import run_in_place, send
 from django_q.exceptions import PackageError
-from django_q.followers import check_member, element_package, link_parts
+from django_q.followers import element_package
 from django_q.functions import check_element
-from django_q.options import OPTIONS, options_in_company, take_options
+from django_q.options import OPTIONS, take_options
 from django_q.order_options import settle_order
 from django_q.package import TaskPackage, build_package, derived_id, function_path
 from django_q.results import gatherings
 from django_q.sealed import seal_package
 
 _CALL = "django_q.results.gatherings.call_with_results"
-#: Options of a group that its callback has too.
-_OF_CALLBACK = ("cluster", "sync")
 #: Packages that go to the broker in one call: some hundred fill a round trip.
 _CHUNK = 500
 
@@ -65,8 +72,9 @@ def async_group(calls: Iterable[Any], callback: Any = None, **options: Any) -> G
     queue = options.get("cluster") or (broker.list_key if broker else Conf.CLUSTER_NAME)
     # A part has a row of its own where any success has one.
     options.setdefault("save", Conf.SAVE_LIMIT >= 0)
-    package = _collector(group.callback_id, callback, options)
-    check_priorities(broker or shared_broker(queue), package)
+    with named(name_of("callback", callback)):
+        package = _collector(group.callback_id, callback, options)
+        check_priorities(broker or shared_broker(queue), package)
     gatherings.begin(group.callback_id, queue, seal_package(package, queue), package)
     sent = _send(_parts(calls, options, group.callback_id), broker)
     gatherings.close(group.callback_id, sent.total, sent.last_start)
@@ -97,28 +105,34 @@ def _checked(options: dict[str, Any], *, has_callback: bool) -> dict[str, Any]:
 
 def _members(calls: Iterable[Any], options: dict[str, Any]) -> Iterator[TaskPackage]:
     for call in calls:
-        check_element("An element of the group", call)
-        yield element_package(call, options, {})
+        yield _member(call, options, {})
 
 
 def _parts(
     calls: Iterable[Any], options: dict[str, Any], gathering_id: str
 ) -> Iterator[TaskPackage]:
     for position, call in enumerate(calls):
-        check_element("An element of the group", call)
         place = {"gather": (gathering_id, position), "has_row": True}
-        yield element_package(call, options, place)
+        yield _member(call, options, place)
+
+
+def _member(call: Any, options: dict[str, Any], place: dict[str, Any]) -> TaskPackage:
+    check_element("An element of the group", call)
+    with named(name_of("An element of the group", call)):
+        package = element_package(call, options, place)
+        check_followers(package)
+    return package
 
 
 def _collector(gathering_id: str, callback: Any, options: dict[str, Any]) -> TaskPackage:
     """Make the package of the task that calls the callback."""
     check_element("callback", callback)
     func, args, kwargs = link_parts(callback)
-    own = options_in_company(func) | (kwargs.pop("q_options", None) or {})
-    inherited = {key: options[key] for key in _OF_CALLBACK if key in options}
+    own = own_options(func, kwargs, for_callback(options))
     func = getattr(func, "module_path", func)
-    package = build_package(_CALL, (gathering_id, func, args, kwargs), {}, inherited | own)
+    package = build_package(_CALL, (gathering_id, func, args, kwargs), {}, own)
     check_member(package)
+    check_followers(package)
     package.pop("on_commit", None)
     package |= {"id": gathering_id, "derived": True, "shown_as": function_path(func)}
     return package

@@ -31,7 +31,7 @@ FLOORS = (
     ("signing", "checks", "reporters", "limit_options", "order_options"),
     ("options",),
     ("package", "apps", "schedule_arguments"),
-    ("sealed",),
+    ("sealed", "elements"),
     ("run",),
     ("current", "retries"),
     ("models", "executor"),

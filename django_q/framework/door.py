@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 from django_q import signals
 from django_q.brokers import broker_path
 from django_q.conf import Conf
+from django_q.elements import check_followers
 from django_q.enqueue import hand_over
 from django_q.exceptions import ConfigurationError, PackageError
 from django_q.executor import send_signal
@@ -92,6 +93,7 @@ class Door:
             normal(dict(kwargs)),
             take_options({"q_options": self.options_for(task)}),
         )
+        check_followers(package)
         package["task_backend"] = self.alias
         result = ready_result(self.family, task, self.alias, package)
         self._send(package, result)
@@ -239,7 +241,7 @@ class Door:
         try:
             if unknown := set(values) - set(TASK_OPTIONS):
                 raise PackageError(f"There is no option {min(unknown, key=str)!r}.")
-            build_package("module.function", (), {}, values)
+            check_followers(build_package("module.function", (), {}, values))
         except (PackageError, TypeError) as error:
             hint = f"The options are {', '.join(TASK_OPTIONS)}."
             yield checks.Error(f"{where}: {error}", hint=hint, id="django_q.E052")

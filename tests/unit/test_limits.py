@@ -96,7 +96,7 @@ def test_options_that_mean_nothing_are_refused_at_the_call(
 def test_parts_and_links_cannot_be_unique() -> None:
     with pytest.raises(PackageError, match="cannot be unique"):
         async_iter(NOOP, [1, 2], unique="a")
-    with pytest.raises(PackageError, match="cannot be unique"):
+    with pytest.raises(PackageError, match="belongs to a chain or a group"):
         async_chain([(NOOP, (), {"q_options": {"unique": "a"}}), NOOP])
 
 
