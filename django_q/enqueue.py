@@ -22,6 +22,7 @@ from django_q.order_options import settle_order
 from django_q.outbox import post, way_of
 from django_q.package import TaskPackage, build_package
 from django_q.recorder import announce, make_stores, prepare, record
+from django_q.results import tracking
 from django_q.sealed import open_package, seal_package
 from django_q.soft_limit import NoLimit
 
@@ -113,15 +114,14 @@ def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:
     """Seal packages and give them to their broker, in one call for each queue and time."""
     groups: dict[tuple[str | None, datetime | None], list[TaskPackage]] = {}
     for package in packages:
-        if package.get("track"):
-            package["tracked"] = True
+        tracking.mark(package)
         groups.setdefault((package.get("cluster"), package.get("run_at")), []).append(package)
     now = timezone.now()
-    for (queue, run_at), members in groups.items():
+    for (queue, _), members in groups.items():
         target = broker or shared_broker(queue)
         ways = [way_of(package, target) for package in members]
         ready = [make_ready(target, package, now) for package in members]
-        with followed(members, target.list_key, run_at if ready[0].delay else None):
+        with followed(members, target.list_key):
             for way in dict.fromkeys(ways):
                 post(target, [r for r, w in zip(ready, ways, strict=True) if w == way], way)
         for package in members:

@@ -1,11 +1,11 @@
 """Tasks that are followed from when they are sent (`track`): their rows come and go with them.
 
-Called by who enqueues, and in the main thread of a worker.
+Called by who enqueues, and in the main thread of a worker. What follows a task brings its row with
+it (`Follower.row`), which is written with the outcome.
 """
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from django_q.conf import Conf
 from django_q.exceptions import ResultsUnavailable
@@ -15,9 +15,7 @@ from django_q.results.entries import Entry
 
 
 @contextlib.contextmanager
-def followed(
-    packages: Sequence[TaskPackage], queue: str, run_at: datetime | None = None
-) -> Iterator[None]:
+def followed(packages: Sequence[TaskPackage], queue: str) -> Iterator[None]:
     """Make the rows of those packages that are followed; the block sends them.
 
     When it cannot, the rows go. Raises ResultsUnavailable, with nothing sent.
@@ -26,7 +24,7 @@ def followed(
     if not ours:
         yield
         return
-    tracking.keep(ours, queue, run_at)
+    tracking.keep([tracking.waiting(package, queue) for package in ours])
     try:
         yield
     except BaseException:
@@ -50,3 +48,12 @@ def entries(outcome: Outcome, *, is_known: bool, is_done: bool) -> tuple[Entry, 
     if not is_done:
         return (Entry("reschedule", (task_id, float(Conf.RETRY), None)),)
     return (Entry("untrack", (task_id,)),)
+
+
+def last_entries(ended: Outcome) -> tuple[Entry, ...]:
+    """Give what is written where a task comes whose end is in the books: its row goes.
+
+    It may have been made after that end, by who sent the task a second time.
+    """
+    is_over = ended.again_in is None and "tracked" in ended.package
+    return (Entry("untrack", (ended.package["id"],)),) if is_over else ()

@@ -96,6 +96,8 @@ class Follower(NamedTuple):
     priority: int = 0
     #: Id of the task in it.
     task_id: str = ""
+    #: Its row while it waits, if it is followed from when it is sent: see `results.tracking`.
+    row: tuple[Any, ...] = ()
 
 
 class Outcome(NamedTuple):

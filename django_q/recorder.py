@@ -228,6 +228,8 @@ def record(
         _log_duplicates(stores.cache.save_cached(cached))
     parts = [record.part for record in records if record.part]
     entries = [entry for record in records for entry in record.entries]
+    after = [follower for record in records for follower in record.followers]
+    entries += [Entry("track", follower.row) for follower in after if follower.row]
     shares = acknowledge is not None and broker_alias == stores.database.alias
 
     def within() -> None:

@@ -14,7 +14,7 @@ from django_q.exceptions import BrokerError, PayloadTooLarge, ResultsUnavailable
 from django_q.order_options import time_left
 from django_q.package import Follower
 from django_q.recorder import Record, Stores, record
-from django_q.results import ledger, rejected
+from django_q.results import ledger, rejected, tracking
 from django_q.results.gatherings import Ready, claimed, complete
 from django_q.results.rejected import Rejection
 
@@ -102,6 +102,8 @@ class Settlement:
                 return
             logger.error("What follows a task [%s] is rejected: %s", followers[0].task_id, error)
             rejected.keep(Rejection(queue, followers[0].payload, str(error), None))
+            if followers[0].row:
+                tracking.forget([followers[0].task_id])
 
     def _send_back(self, receipts: Sequence[str]) -> None:
         """Let failed tasks that are not acknowledged come back after `retry`."""

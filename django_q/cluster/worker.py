@@ -33,6 +33,7 @@ from django_q.executor import (
     time_limit,
 )
 from django_q.followers import follower_of, what_follows
+from django_q.following import last_entries
 from django_q.limit_options import LIMITS
 from django_q.package import FailureCause, Outcome, TaskPackage, function_path
 from django_q.recorder import Record, Stores, announce, pack, prepare
@@ -197,8 +198,11 @@ class Worker:
     def _settle_again(self, lease: Lease, ended: Outcome) -> None:
         """Send what follows a run that is recorded already: its first one may have been cut off."""
         logger.info("Task %s [%s] was done already", ended.package["name"], ended.package["id"])
-        after = what_follows(ended, lease.payload)
-        self._hand_over(Record(None, lease.receipt, ledger_key=lease.key, followers=after))
+        after, entries = what_follows(ended, lease.payload), last_entries(ended)
+        key = lease.key
+        self._hand_over(
+            Record(None, lease.receipt, ledger_key=key, followers=after, entries=entries)
+        )
 
     def _hand_over(self, record: Record) -> None:
         """Hand over what has no outcome; in the journal, or it might be given back as waiting."""

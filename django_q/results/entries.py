@@ -22,6 +22,7 @@ _WRITERS: Mapping[str, Callable[[Sequence[tuple[Any, ...]]], None]] = {
     "attempt": attempts.write,
     "free_key": keys.free,
     "free_permit": permits.free,
+    "track": tracking.track,
     "untrack": tracking.untrack,
     "reschedule": tracking.reschedule,
     "uncancel": cancellations.uncancel,

@@ -45,7 +45,7 @@ def states() -> dict[str, str]:
 @every_database
 def test_a_clerk_makes_the_rows_that_no_producer_made(database: str) -> None:
     package = make_package(group="g")
-    tracking.keep([package], "q", None)
+    tracking.keep([tracking.waiting(package, "q")])
     ours = make_running(package["id"], is_tracked=True, attempt=2)
 
     for _ in range(2):
@@ -78,7 +78,7 @@ def test_rows_wait_for_another_run_and_go(database: str) -> None:
 @every_database
 def test_after_a_death_a_task_waits_again(database: str) -> None:
     package = make_package()
-    tracking.keep([package], "q", None)
+    tracking.keep([tracking.waiting(package, "q")])
     tracking.write([make_running(id) for id in ("a", "b")])
     tracking.write([make_running(package["id"], is_tracked=True)])
 
@@ -132,8 +132,8 @@ def test_wishes_are_kept_until_they_are_obeyed_or_old(database: str) -> None:
 @every_database
 def test_a_waiting_task_is_cancelled_once(database: str, q_cluster: Callable[..., Any]) -> None:
     q_cluster(orm=database)
-    package = make_package()
-    tracking.keep([package], "q", timezone.now() + timedelta(hours=1))
+    package = make_package(delay=3600)
+    tracking.keep([tracking.waiting(package, "q")])
     assert task_status(package["id"]).state == "scheduled"  # type: ignore[union-attr]
 
     answers = [cancel(package["id"]), cancel(package["id"], kill=True)]
