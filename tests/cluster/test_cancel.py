@@ -86,7 +86,7 @@ def test_what_does_not_listen_loses_its_worker(
     for task_id in (deaf, stubborn, calls):
         assert_cancelled(wait_task(task_id))
     assert started.log().count("died (its task was cancelled)") == 3
-    wait_until(lambda: hooks_file.exists(), what="the hook")
+    wait_until(lambda: hooks_file.exists() and hooks_file.read_text(), what="the hook")
     assert hooks_file.read_text() == "hook deaf False\n"
     wait_empty()
     wait_until(lambda: not Ledger.objects.exists(), what="an empty ledger")
