@@ -11,15 +11,13 @@ from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
 from django_q.dispatch import check_priorities
 from django_q.elements import check_followers
-from django_q.enqueue import run_in_place, send, send_each
+from django_q.enqueue import begin_gathering, run_in_place, send, send_each
 from django_q.followers import first_link
-from django_q.following import followed
 from django_q.iterations import collector
 from django_q.limit_options import check_limits
 from django_q.models import Task
 from django_q.options import CALLBACKS, take_options, travelling
-from django_q.results import gatherings, lookup, tracking
-from django_q.sealed import seal_package
+from django_q.results import gatherings, lookup
 from django_q.signing import SignedPackage
 
 #: Options of an iteration that belong to the task which collects, not to its parts.
@@ -47,10 +45,7 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
     package = collector(iter_id, func, {"task_name": name} | options | whole)
     check_followers(package)
     check_priorities(broker or shared_broker(queue), package)
-    if not is_sync:
-        tracking.mark(package)
-    with followed([package], queue):
-        gatherings.begin(iter_id, queue, seal_package(package, queue), package)
+    begin_gathering(package, queue)
     of_parts = options | {"gather": iter_id, "broker": broker}
     ids = send_each(func, args_iter, kwargs, of_parts)
     gatherings.close(iter_id, len(ids))

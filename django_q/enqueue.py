@@ -22,7 +22,7 @@ from django_q.order_options import settle_order
 from django_q.outbox import post, way_of
 from django_q.package import TaskPackage, build_package
 from django_q.recorder import announce, make_stores, prepare, record
-from django_q.results import tracking
+from django_q.results import gatherings, tracking
 from django_q.sealed import open_package, seal_package
 from django_q.soft_limit import NoLimit
 
@@ -126,6 +126,17 @@ def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:
                 post(target, [r for r, w in zip(ready, ways, strict=True) if w == way], way)
         for package in members:
             logger.debug("Enqueued %s [%s] on %s", package["name"], package["id"], target.list_key)
+
+
+def begin_gathering(package: TaskPackage, queue: str) -> None:
+    """Keep the package that is sent when all parts of a gathering have ended.
+
+    It can be followed from now on.
+    """
+    if not package.get("sync", Conf.SYNC):
+        tracking.mark(package)
+    with followed([package], queue):
+        gatherings.begin(package["id"], queue, seal_package(package, queue), package)
 
 
 def run_in_place(package: TaskPackage) -> None:

@@ -21,16 +21,14 @@ from django_q.elements import (
     named,
     own_options,
 )
-from django_q.enqueue import run_in_place, send
+from django_q.enqueue import begin_gathering, run_in_place, send
 from django_q.exceptions import PackageError
 from django_q.followers import element_package
-from django_q.following import followed
 from django_q.functions import check_element
 from django_q.options import OPTIONS, take_options
 from django_q.order_options import settle_order
 from django_q.package import TaskPackage, build_package, derived_id, function_path
-from django_q.results import gatherings, tracking
-from django_q.sealed import seal_package
+from django_q.results import gatherings
 
 _CALL = "django_q.results.gatherings.call_with_results"
 #: Packages that go to the broker in one call: some hundred fill a round trip.
@@ -76,10 +74,7 @@ def async_group(calls: Iterable[Any], callback: Any = None, **options: Any) -> G
     with named(name_of("callback", callback)):
         package = _collector(group.callback_id, callback, options)
         check_priorities(broker or shared_broker(queue), package)
-    if not package.get("sync", Conf.SYNC):
-        tracking.mark(package)
-    with followed([package], queue):
-        gatherings.begin(group.callback_id, queue, seal_package(package, queue), package)
+    begin_gathering(package, queue)
     sent = _send(_parts(calls, options, group.callback_id), broker)
     gatherings.close(group.callback_id, sent.total, sent.last_start)
     if "on_commit" in options:  # there may be no task whose end could send it
