@@ -5,8 +5,9 @@ The wish is a row that workers obey. No broker is asked, so it works while the b
 
 import contextlib
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from django.db import router, transaction
 from django.db.models import F
@@ -14,11 +15,13 @@ from django.utils import timezone
 
 from django_q.conf import Conf
 from django_q.exceptions import ResultsUnavailable
+from django_q.executor import announce_recorded
 from django_q.models import Cancellation, Task, Tracked
 from django_q.package import FailureCause
 from django_q.results import cancellations
 from django_q.results.base import Row, encode_value
 from django_q.results.database import DatabaseStore
+from django_q.results.tracking import first_run_at
 from django_q.results.trouble import told
 from django_q.states import ended_task
 
@@ -110,11 +113,20 @@ def _end(task_ids: Sequence[str]) -> bool:
     with told(_alias(), "The task cannot be cancelled"), transaction.atomic(using=_alias()):
         # Changes nothing, but locks the rows on every database.
         waiting.update(text=F("text"))
-        rows = [_cancelled(tracked) for tracked in waiting]
-        if rows:
-            DatabaseStore().save(rows)
-            waiting.filter(pk__in=[row.id for row in rows]).delete()
-    return bool(rows)
+        found = list(waiting)
+        if found:
+            others = DatabaseStore().save([_cancelled(tracked) for tracked in found])
+            waiting.filter(pk__in=[tracked.id for tracked in found]).delete()
+            ended = {t.id: t.task_backend for t in found if t.task_backend and t.id not in others}
+            transaction.on_commit(partial(_tell, ended), using=_alias(), robust=True)
+    return bool(found)
+
+
+def _tell(backends: Mapping[str, str]) -> None:
+    """Tell Django's task framework of those that were of it: task id -> its backend."""
+    if backends:
+        for task in Task.objects.using(router.db_for_write(Task)).filter(pk__in=backends):
+            announce_recorded(task, backends[task.pk])
 
 
 def _cancelled(tracked: Tracked) -> Row:
@@ -125,13 +137,8 @@ def _cancelled(tracked: Tracked) -> Row:
         cluster=tracked.queue, started=now, stopped=now, success=False,
         # Not one run. The worker that comes to its package records it once more, with its hook.
         attempt_count=tracked.attempt - 1, enqueued=tracked.enqueued, cause=FailureCause.CANCELLED,
-        priority=tracked.priority or None, run_at=_wished(tracked),
+        priority=tracked.priority or None, run_at=first_run_at(tracked),
     )  # fmt: skip
-
-
-def _wished(tracked: Tracked) -> datetime | None:
-    """Give the moment before which its sender wanted no run; later it is the next attempt's."""
-    return tracked.run_at if tracked.attempt == 1 else None
 
 
 def _run_at(rows: Iterable[Tracked]) -> dict[str, datetime | None]:

@@ -152,6 +152,18 @@ def announce_executed(outcome: Outcome, soft_limit: SoftLimit) -> None:
         send_signal(signals.post_execute_in_worker, func=func, task=package)
 
 
+def announce_recorded(task: Any, backend: str) -> None:
+    """Tell Django's task framework of a task of its own that ended without a worker.
+
+    `task`: its row. Called in the process that has written it; runs user code, and raises nothing.
+    """
+    try:
+        call: Any = find_function(task.func)
+        call.recorded(task, backend)
+    except Exception:  # importing the task is user code; that of receivers is caught already
+        logger.exception("task_finished of %s [%s] cannot be sent", task.name, task.id)
+
+
 def finished_package(outcome: Outcome) -> TaskPackage:
     """Give the package with `result`, `success` and `stopped`, as signals and reporters see it."""
     ended = {"result": outcome.result, "success": outcome.success, "stopped": outcome.stopped}

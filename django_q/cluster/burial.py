@@ -1,10 +1,12 @@
 """What is owed to a worker that died: its finished work is settled, its other work goes on.
 
-Used by the housekeeper only, so user code (hooks, pickles of arguments) does not run here.
+Used by the housekeeper only, so user code (hooks, pickles of arguments) does not run here, but for
+receivers of `task_finished` where no worker comes to the task any more.
 """
 
 from collections.abc import Sequence
 
+from django.db import Error, router
 from django.utils import timezone
 
 from django_q.brokers import Broker
@@ -12,16 +14,22 @@ from django_q.cluster.clerk import EXIT_CLERK_FAILED
 from django_q.cluster.scoreboard import Cause, Mark, Obituary, Phase, Slot
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
-from django_q.exceptions import BrokerError, ResultsUnavailable
+from django_q.exceptions import BrokerError, ResultsUnavailable, TimeoutException
+from django_q.executor import announce_recorded
+from django_q.models import Task, Tracked
 from django_q.package import FailureCause
 from django_q.recorder import Record, Stores, record, unpack
 from django_q.results import cancellations, ledger, tracking
 from django_q.results.base import Row, encode_value
 from django_q.results.entries import Entry
+from django_q.results.tracking import first_run_at
+from django_q.soft_limit import SoftLimit
 
 #: Tasks of one worker whose time is up within so many seconds are too late together: each by itself
 #: would run once more to its limit, and cost one more worker.
 _TOGETHER = 0.1
+#: Time that receivers may take: the housekeeper's other duties wait.
+_USER_CODE_LIMIT = 1.0
 
 
 class Burial:
@@ -139,6 +147,8 @@ class Burial:
         if mark.phase is not Phase.RUNNING:
             return
         now = timezone.now()
+        # What its producer has written of it, if it is followed.
+        known = tracking.find(mark.task_id) or Tracked(enqueued=now, queue=self._queue_of(mark))
         is_cancelled = obituary.cause is Cause.CANCELLED
         text = (
             cancellations.TEXT
@@ -149,14 +159,18 @@ class Burial:
             )
         )
         row = Row(
-            id=mark.task_id, name=mark.name, func=mark.func, hook=None, args=encode_value(()),
-            kwargs=encode_value({}), result=encode_value(text), group=None,
-            cluster=self._queue_of(mark), started=now, stopped=now, success=False,
-            attempt_count=1, enqueued=now,
+            id=mark.task_id, name=mark.name, func=mark.func, hook=None,
+            args=known.args or encode_value(()), kwargs=known.kwargs or encode_value({}),
+            result=encode_value(text), group=known.group, cluster=known.queue,
+            started=known.started or now, stopped=now, success=False,
+            attempt_count=known.attempt, enqueued=known.enqueued,
             cause=FailureCause.CANCELLED if is_cancelled else FailureCause.DIED,
+            priority=known.priority or None, run_at=first_run_at(known),
         )  # fmt: skip
         over = (Entry("untrack", (row.id,)), Entry("uncancel", (row.id,)))
         record([Record(row, to_database=True, entries=over)], self._stores)
+        if known.task_backend:
+            _tell_framework(row, known.task_backend)
 
     def _queue_of(self, mark: Mark) -> str:
         names = (name for name in self._broker.queue_names if mark.key.startswith(f"{name}:"))
@@ -181,6 +195,16 @@ def _guilt(
     if 0 < mark.until <= max(first, obituary.at) + _TOGETHER:
         return obituary
     return obituary._replace(cause=Cause.SHUTDOWN)
+
+
+def _tell_framework(row: Row, backend: str) -> None:
+    """Tell Django's task framework of the end of a task of its own."""
+    tasks = Task.objects.using(router.db_for_write(Task))
+    try:
+        with SoftLimit().within(_USER_CODE_LIMIT, "A receiver of task_finished"):
+            announce_recorded(tasks.get(pk=row.id), backend)
+    except (Error, Task.DoesNotExist, TimeoutException) as error:
+        logger.error("task_finished of %s [%s]: %s", row.name, row.id, error)
 
 
 def _finished(slot: Slot) -> list[Record]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from django_q.executor import send_signal
 from django_q.framework.family import Family
-from django_q.framework.results import ended_result, running_result
-from django_q.package import Outcome, TaskPackage
+from django_q.framework.results import ended_result, result_of_row, running_result, was_told
+from django_q.models import Task
+from django_q.package import FailureCause, Outcome, TaskPackage
 
 
 class TaskCall:
@@ -57,6 +58,8 @@ class TaskCall:
     def ended(self, outcome: Outcome) -> None:
         """Tell the receivers of `task_finished` that the last run has ended."""
         package = outcome.package
+        if outcome.cause is FailureCause.CANCELLED and was_told(package["id"]):
+            return
         task, alias = self._sent(package), package["task_backend"]
         result = ended_result(self._family, task, alias, outcome)
         error = outcome.error
@@ -71,6 +74,11 @@ class TaskCall:
             self._send_finished(result)
         finally:
             error.__traceback__ = frames
+
+    def recorded(self, row: Task, alias: str) -> None:
+        """Tell them of an end that no worker has seen."""
+        task = self._backend.as_sent(self._task, alias, row.cluster, row.priority, row.run_at)
+        self._send_finished(result_of_row(self._family, task, alias, row))
 
     def _sent(self, package: TaskPackage) -> Any:
         """Give the task as this package was sent."""

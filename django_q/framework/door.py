@@ -32,6 +32,7 @@ from django_q.models import Task, Tracked
 from django_q.options import take_options
 from django_q.package import TaskPackage, build_package
 from django_q.results.lookup import fetch_cached
+from django_q.results.tracking import first_run_at
 
 #: Keys of a backend's OPTIONS that are no options of tasks.
 _OWN_OPTIONS = ("cluster", "TASKS")
@@ -177,10 +178,8 @@ class Door:
             return result_of_row(self.family, task, self.alias, row)
         if tracked is None:
             raise self.family.no_result(result_id)
-        # Later it is when the next attempt is due.
-        run_after = tracked.run_at if tracked.attempt == 1 else None
-        task = self._task_of(tracked.func, result_id)
-        task = self.as_sent(task, self.alias, tracked.queue, tracked.priority, run_after)
+        order = (tracked.queue, tracked.priority, first_run_at(tracked))
+        task = self.as_sent(self._task_of(tracked.func, result_id), self.alias, *order)
         return result_of_tracked(self.family, task, self.alias, tracked)
 
     def _task_of(self, path: str, result_id: str) -> Any:

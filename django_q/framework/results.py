@@ -1,9 +1,10 @@
 """Results as the framework shows them, made from our rows, or from a run that is under way."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import router
+from django.db import Error, router
 from django.utils import timezone
 from picklefield.fields import dbsafe_decode
 
@@ -24,6 +25,14 @@ def attempts_of(task_id: str) -> list[Attempt]:
     """Give the runs of a task that failed and were not its last, first one first."""
     alias = router.db_for_read(Attempt)
     return list(Attempt.objects.using(alias).filter(task=task_id).order_by("number"))
+
+
+def was_told(task_id: str) -> bool:
+    """Tell whether who cancelled a task while it waited has recorded that, and told of it."""
+    rows = Task.objects.using(router.db_for_write(Task)).filter(pk=task_id, worker=None)
+    with contextlib.suppress(Error):  # once too often is better than never
+        return rows.filter(cause=FailureCause.CANCELLED).exists()
+    return False
 
 
 def ready_result(family: Family, task: Any, alias: str, package: TaskPackage) -> Any:

@@ -45,6 +45,8 @@ class Tracked(models.Model):
     done = models.FloatField(_("Done"), null=True)
     total = models.FloatField(_("Total"), null=True)
     text = models.CharField(_("Text"), max_length=200, default="", db_default="")
+    #: Alias of the backend of Django's task framework that sent it.
+    task_backend = models.CharField(max_length=100, null=True, editable=False)
 
     class Meta:
         app_label = "django_q"

@@ -63,6 +63,7 @@ class Waiting(NamedTuple):
     run_at: datetime | None
     priority: int
     attempt: int
+    task_backend: str | None
 
 
 # For who sends.
@@ -90,6 +91,7 @@ def waiting(package: TaskPackage, queue: str) -> Waiting:
         run_at=package.get("run_at") if is_held else None,
         priority=int(package.get("priority") or 0),
         attempt=package.get("attempt", 1),
+        task_backend=package.get("task_backend"),
     )
 
 
@@ -220,6 +222,17 @@ def _forget_waiting(rows: QuerySet[Tracked]) -> None:
 
 
 # For the housekeeper.
+
+
+def first_run_at(row: Tracked) -> datetime | None:
+    """Give the moment that the sender of a task gave; later it is that of the next attempt."""
+    return row.run_at if row.attempt == 1 else None
+
+
+def find(task_id: str) -> Tracked | None:
+    """Give the row of a task, if it is followed."""
+    with told(_alias(), "The tasks under way cannot be read"):
+        return _rows(task_id).first()
 
 
 def requeue(task_id: str, *, is_known: bool) -> None:

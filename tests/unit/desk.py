@@ -142,14 +142,20 @@ class Quick(Memory):
 
 
 @contextlib.contextmanager
-def quick_desk() -> Iterator[Desk]:
-    """Give a desk; what its worker does to the signals of this process is undone at the end."""
+def signals_kept() -> Iterator[None]:
+    """Undo at the end what a worker, or a limit of time, does to the signals of this process."""
     numbers = (signal.SIGTERM, signal.SIGALRM)
     before = {number: signal.getsignal(number) for number in numbers}
     left = signal.setitimer(signal.ITIMER_REAL, 0)
-    with contextlib.closing(Desk(Quick())) as desk:
-        yield desk
+    yield
     for number in numbers:
         signal.signal(number, before[number])
     signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
     signal.setitimer(signal.ITIMER_REAL, *left)
+
+
+@contextlib.contextmanager
+def quick_desk() -> Iterator[Desk]:
+    """Give a desk whose worker works in this process, and leaves its signals as they were."""
+    with signals_kept(), contextlib.closing(Desk(Quick())) as desk:
+        yield desk
