@@ -38,8 +38,11 @@ class System:
     def at_work(self) -> Iterator[None]:
         """Be ready to take tasks, until the end of the context."""
         with override_settings(Q_CLUSTER=self.settings):
-            get_broker().ping()  # loading a client for the first time may take a second
             yield
+
+    def connect(self) -> None:
+        """Have a connection to the broker: a client that is loaded first may take a second."""
+        get_broker().ping()
 
     def start(self, *arguments: str, **settings: Any) -> ClusterProcess:
         """Start a cluster."""

@@ -40,6 +40,7 @@ def busy_workers_are_killed(arena: Arena) -> None:
 def idle_workers_are_killed(arena: Arena) -> None:
     """kill -9 an idle worker, 50 times, then enqueue N."""
     cluster = arena.cluster()
+    arena.system.connect()
     took = []
     with arena.noting_stalls():
         for _ in range(arena.times(50)):

@@ -97,6 +97,10 @@ class DjangoQ2(System):
         assert all(answers), (self.folder / "deeds.log").read_text()
         return json.loads(answers[-1])
 
+    def connect(self) -> None:
+        """Have a connection to the broker."""
+        self._do("size")
+
     def start(self, *arguments: str, **settings: Any) -> ClusterProcess:
         """Start a cluster of its own; it does not know our settings, and passes them over."""
         values = {**self.settings, **settings}
