@@ -10,9 +10,9 @@ import pytest
 from django.db import connections
 
 from django_q.brokers.orm import ORM
-from django_q.brokers.orm_sql import moment, statements
 from django_q.conf import Conf
 from django_q.testing import BrokerSuite
+from tests.brokers.claims import plan_of_claim
 from tests.site import databases
 
 pytestmark = pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
@@ -75,7 +75,7 @@ def test_a_claim_steps_over_rows_that_are_not_ready(broker: ORM) -> None:
     _double(broker, 11)  # to 204,800 rows
     broker.enqueue("ready")
 
-    assert "django_q_ormq_claim" in _plan_of_claim(broker)
+    assert "django_q_ormq_claim" in plan_of_claim(broker)
     _assert_that_claims_are_quick(broker, 1)
 
 
@@ -83,7 +83,7 @@ def test_a_claim_reads_no_more_than_it_takes(broker: ORM) -> None:
     broker.enqueue_many(["ready"] * 100)
     _double(broker, 9)  # to 51,200 rows, of which the planner's statistics know nothing
 
-    assert "django_q_ormq_claim" in _plan_of_claim(broker)
+    assert "django_q_ormq_claim" in plan_of_claim(broker)
     _assert_that_claims_are_quick(broker, 10)
 
 
@@ -94,7 +94,7 @@ def test_a_claim_leaps_over_priorities_of_which_nothing_is_ready(broker: ORM) ->
     broker.enqueue_many(["low"], priority=-5)
     broker.enqueue_many(["high"], priority=4)
 
-    assert "django_q_ormq_claim" in _plan_of_claim(broker)
+    assert "django_q_ormq_claim" in plan_of_claim(broker)
     assert [lease.payload for lease in broker.lease(1)] == ["high"]
     assert _quickest_claim(broker, 1) < 0.02
 
@@ -140,16 +140,3 @@ def _time_to_claim(broker: ORM, count: int) -> float:
     assert len(leases) == count
     broker.release([lease.receipt for lease in leases])
     return took
-
-
-def _plan_of_claim(broker: ORM) -> str:
-    connection = connections[broker.alias]
-    sql, now = statements(connection), moment(connection)
-    explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            values = [*[broker.list_key] * 3, now, 10, 10, now, "token"]
-            cursor.execute(explain + sql.claim, values)
-        else:
-            cursor.execute(explain + sql.choose, [broker.list_key, 0, now, 10])
-        return str(cursor.fetchall())

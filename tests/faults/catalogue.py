@@ -2,17 +2,22 @@
 
 from tests.faults import (
     afterwards,
+    backlog,
     connections,
     flows,
     full,
+    mixed,
     network,
     packages,
     poison,
     servers,
+    shortage,
     sizes,
     stopping,
     timetables,
+    versions,
     workers,
+    writers,
 )
 from tests.faults.places import stop_servers
 from tests.faults.scenario import SCENARIOS, run_scenario
@@ -20,17 +25,22 @@ from tests.faults.scenario import SCENARIOS, run_scenario
 __all__ = [
     "SCENARIOS",
     "afterwards",
+    "backlog",
     "connections",
     "flows",
     "full",
+    "mixed",
     "network",
     "packages",
     "poison",
     "run_scenario",
     "servers",
+    "shortage",
     "sizes",
     "stop_servers",
     "stopping",
     "timetables",
+    "versions",
     "workers",
+    "writers",
 ]

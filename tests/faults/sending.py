@@ -25,6 +25,8 @@ from tests.site.tasks import record, write
 
 #: What its tasks call: another path than that of the tasks of the arena.
 PATH = "tests.faults.sending.record"
+#: Seconds that each takes.
+LENGTH = 0.02
 #: Way -> `on_commit` of the tasks.
 WAYS = {"commit": True, "outbox": "outbox"}
 
@@ -52,7 +54,7 @@ def main() -> None:
 
 
 def _send(trace: str, token: str) -> str:
-    async_task(PATH, trace, token)
+    async_task(PATH, trace, token, LENGTH)
     return "sent"
 
 
@@ -60,7 +62,7 @@ def _send_within(trace: str, token: str, number: int, way: str) -> str:
     alias = router.db_for_write(Group)
     with transaction.atomic(using=alias):
         Group.objects.create(name=token)
-        async_task(PATH, trace, token, on_commit=WAYS[way])
+        async_task(PATH, trace, token, LENGTH, on_commit=WAYS[way])
         if number % 3 == 2:
             transaction.set_rollback(True, using=alias)
             return "undone"

@@ -11,8 +11,8 @@ from tests.faults.scenario import scenario
 from tests.waiting import wait_until
 
 MIB = 2**20
-#: The limit that this scenario sets; a database or broker may have a lower one of its own.
-LIMIT = MIB
+#: The limit that this scenario sets: lower than that of any broker.
+LIMIT = 96 * 1024
 #: Bytes of the result that is too large for most.
 HUGE = 2**30
 #: Results that cannot be kept, by what gives them.

@@ -17,6 +17,8 @@ from django.db import connections
 ALIASES = ("default", "postgres", "mariadb")
 #: Seconds that connections to servers stay open after a task.
 AGE = "TEST_CONN_MAX_AGE"
+#: Seconds that SQLite waits for a lock, if not 20.
+PATIENCE = "TEST_SQLITE_TIMEOUT"
 #: The alias that the router names, in this process and in its children.
 CHOICE = "TEST_ALIAS"
 
@@ -42,7 +44,7 @@ def sqlite(directory: str | None) -> dict[str, Any]:
     options = {
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
+        "timeout": float(os.environ.get(PATIENCE, "20")),
     }
     return {
         "ENGINE": "django.db.backends.sqlite3",

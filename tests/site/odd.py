@@ -1,5 +1,6 @@
 """Task functions for the tests that are odder than those in `tasks`."""
 
+import contextlib
 import os
 import signal
 import time
@@ -38,6 +39,20 @@ def leak(size: int) -> int:
 
 
 _leaked: list[bytes] = []
+
+
+def hoard_files(path: str, token: object, seconds: float) -> int:
+    """As `record`, holding all files that this process may still open; how many."""
+    write(path, f"start {token} {os.getpid()}")
+    files: list[int] = []
+    with contextlib.suppress(OSError):
+        while True:
+            files.append(os.open(os.devnull, os.O_RDONLY))
+    time.sleep(seconds)
+    for file in files:
+        os.close(file)
+    write(path, f"end {token} {os.getpid()}")
+    return len(files)
 
 
 def query_twice(path: str, token: object, seconds: float) -> int:

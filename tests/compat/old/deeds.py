@@ -5,6 +5,7 @@ The arguments are JSON too. Everything works with Django Q 1.0 as with django-q2
 
 import json
 import sys
+import types
 from datetime import timedelta
 from typing import Any
 
@@ -75,6 +76,14 @@ def send(func: str, *args: Any, **options: Any) -> Any:
 def send_many(count: int) -> list[str]:
     """Send many tasks."""
     return [send("operator.neg", number) for number in range(count)]
+
+
+def send_with_lost_class(count: int) -> list[str]:
+    """Send tasks with an argument whose module nobody else has."""
+    module = types.ModuleType("module_of_yesterday")
+    module.Lost = type("Lost", (), {"__module__": module.__name__})
+    sys.modules[module.__name__] = module
+    return [send("operator.not_", module.Lost()) for _ in range(count)]
 
 
 def send_mix() -> dict[str, str]:
