@@ -41,7 +41,7 @@ def a_long_queue_costs_no_more(arena: Arena) -> None:
     wait_until(lambda: Task.objects.count() >= SAMPLE, 120, pause=0.1, what="the sample")
     code = cluster.stop()
     done, left = Task.objects.count(), broker.queue_size() + broker.lock_size()
-    arena.findings.holds(f"{total} waiting", True)
+    arena.findings.note("waiting", total)
     _note_claims(arena, "claim of 1,000", short)
     _note_claims(arena, "claim", long)
     ratio = _p95(long) / _p95(short)
@@ -64,7 +64,7 @@ def one_row_is_ready_behind_many(arena: Arena) -> None:
 
     times = _times_to_claim(broker, ["ready"])
     plan = plan_of_claim(broker)
-    arena.findings.holds(f"{total} ahead", total >= FACTOR * arena.tasks)
+    arena.findings.note("ahead", total)
     arena.findings.holds("index used", "django_q_ormq_claim" in plan, plan)
     arena.findings.at_most("claim p50", 1000 * statistics.median(times), 5.0, " ms")
     _note_claims(arena, "claim", times)
@@ -110,5 +110,4 @@ def _p95(times: list[float]) -> float:
 
 
 def _note_claims(arena: Arena, name: str, times: list[float]) -> None:
-    middle = 1000 * statistics.median(times)
-    arena.findings.holds(f"{name} p50/p95 {middle:.1f}/{1000 * _p95(times):.1f} ms", True)
+    arena.findings.note(f"{name}, p95", 1000 * _p95(times), " ms")
