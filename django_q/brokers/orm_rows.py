@@ -172,9 +172,9 @@ class Rows:
         valid: set[str] = set()
         for part in _parts(held):
             # A row that was not held before cannot have become so since.
-            values = [*part.values(), *part]
-            ids = {id for (id,) in self._fetch(listed(self._sql.who_holds, len(part)), values)}
-            valid |= {receipt for receipt, id in part.items() if id in ids}
+            text, values = listed(self._sql.who_holds, len(part)), [*part.values(), *part]
+            # By receipt: a lost one may stand beside the one that holds the same row now.
+            valid |= {str(receipt) for (receipt,) in self._fetch(text, values)}
         return valid
 
     def release(self, held: Held, delay: float, uncount: bool) -> int:

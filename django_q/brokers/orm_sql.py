@@ -147,7 +147,7 @@ class Statements:
     #: Take away, prolong, find what some receipts still hold.
     acknowledge = "DELETE FROM {queue} WHERE {held}"
     renew = 'UPDATE {queue} SET "lock" = {moment} WHERE {held}'
-    who_holds = 'SELECT "id" FROM {queue} WHERE {held}'
+    who_holds = "SELECT {receipt} FROM {queue} WHERE {held}"
     #: Give back what some receipts still hold: to the front, or held back for a time.
     release = 'UPDATE {queue} SET {back}, "lock" = {front} WHERE {held}'
     release_later = 'UPDATE {queue} SET {back}, "lock" = {moment} WHERE {held}'

@@ -175,6 +175,8 @@ class LeaseTests(BrokerGround):
         self.broker.acknowledge_many(old)
         if self.broker.can_renew:
             assert self.broker.renew(old) == []
+            new = owner.renew([*old, *new])
+            assert len(new) == 1
         if self.broker.can_release:
             self.broker.release(old)
 

@@ -1,0 +1,1 @@
+"""What is true of every broker whatever is done with it, in any order: see `life`."""
