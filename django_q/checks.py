@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 from django_q.conf import Settings, effective_settings, wrong_values
 from django_q.exceptions import ConfigurationError
 from django_q.policy import settings_trouble
+from django_q.settings import zone_named
 
 #: Keys beside the fields of Settings that `Q_CLUSTER` may have.
 _OTHER_KEYS = {"ALT_CLUSTERS"}
@@ -38,6 +39,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> Sequence[CheckMess
     messages += _own_package()
     messages += _pickles(raw)
     messages += _log_level(raw)
+    messages += _time_zone(raw)
     messages += _cache_alias(raw)
     messages += _heartbeat_cache(raw)
     messages += _database_broker(raw)
@@ -107,6 +109,16 @@ def _log_level(raw: dict[str, Any]) -> list[CheckMessage]:
     return [Error(problem, f"The levels are: {', '.join(known)}.", id="django_q.E007")]
 
 
+def _time_zone(raw: dict[str, Any]) -> list[CheckMessage]:
+    name = raw.get("time_zone")
+    try:
+        if name:
+            zone_named(name)
+    except ConfigurationError as error:
+        return [Error(str(error), id="django_q.E014")]
+    return []
+
+
 def _cache_alias(raw: dict[str, Any]) -> list[CheckMessage]:
     alias, known = raw.get("cache"), ", ".join(sorted(django_settings.CACHES))
     if alias is None or alias in django_settings.CACHES:
@@ -153,8 +165,11 @@ def _own_broker(raw: dict[str, Any]) -> list[CheckMessage]:
     path = raw.get("broker_class")
     try:
         broker = import_string(path) if path else None
-    except ImportError as error:
+    except (ImportError, ValueError, TypeError, RecursionError) as error:
         problem = f'Q_CLUSTER["broker_class"] is {path!r}, which cannot be imported: {error}'
+        return [Error(problem, "Give the dotted path of a Broker.", id="django_q.E010")]
+    if broker is not None and not isinstance(broker, type):
+        problem = f'Q_CLUSTER["broker_class"] is {path!r}, which is no class.'
         return [Error(problem, "Give the dotted path of a Broker.", id="django_q.E010")]
     if broker is None or not getattr(broker, "has_receipts", False):
         return []

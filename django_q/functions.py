@@ -126,6 +126,11 @@ def _call_of(path: str, found: Any) -> Callable[..., Any]:
 
 def _import_path(path: str) -> Any:
     """Import `package.module.function`, or `package.module.Class.method`."""
+    if path.startswith(".") or len(path) > LONGEST_PATH:
+        raise ImportError(
+            f"a path from the top is needed, of at most {LONGEST_PATH} characters, such as "
+            "'app.tasks.work'"
+        )
     try:
         return import_string(path)
     except ImportError:

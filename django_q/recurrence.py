@@ -110,7 +110,7 @@ def explain_cron(expression: str) -> str:
     """Tell in English words when a cron expression is due; nothing for one of croniter's own."""
     try:
         return CronSim(_in_order(expression), datetime(2000, 1, 1)).explain()
-    except (CronSimError, AssertionError, TypeError):
+    except (CronSimError, AssertionError, TypeError, ValueError):
         return ""
 
 

@@ -108,7 +108,8 @@ def _check_opened(package: Any) -> None:
         raise PackageRejected(f"The package holds a {type(package).__name__}, not a task.")
     for key, kind in _KINDS.items():
         if not isinstance(package.get(key), kind):
-            raise PackageRejected(f"The package has no usable {key!r}: {package.get(key)!r:.100}.")
+            shown = _short(package.get(key))
+            raise PackageRejected(f"The package has no usable {key!r}: {shown}.")
     func = package.get("func")
     if not 0 < len(package["id"]) <= 32 or not (isinstance(func, str) or callable(func)):
         raise PackageRejected("The package has no usable 'id' or 'func'.")

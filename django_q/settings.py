@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 from django.conf import settings as django_settings
 from django.utils.functional import Promise
@@ -20,6 +21,8 @@ from django_q.broker_url import broker_settings
 from django_q.exceptions import ConfigurationError
 from django_q.masks import shown
 
+#: Settings that are lists of strings and nothing else.
+_TEXTS = ("functions", "signing_key")
 #: Longest name of a queue: the width of its columns.
 _LONGEST_NAME = 100
 
@@ -197,6 +200,18 @@ def _alternative(clusters: Any, name: str) -> dict[str, Any]:
     return dict(chosen)
 
 
+def zone_named(name: str) -> ZoneInfo:
+    """Give the time zone of a name. Raises ConfigurationError for one that is not known."""
+    try:
+        return ZoneInfo(name)
+    # No such key; not a relative path; a directory, as "Europe" is; hundreds of dots.
+    except (LookupError, ValueError, OSError, RecursionError) as error:
+        raise ConfigurationError(
+            f'Q_CLUSTER["time_zone"] is {name!r:.100}, which is no time zone that is known here: '
+            'give one such as "Europe/Berlin".'
+        ) from error
+
+
 def wrong_values(raw: Mapping[str, Any]) -> list[str]:
     """Tell what is wrong with values of `raw`, a sentence each; unknown keys are passed over."""
     problems = []
@@ -220,6 +235,8 @@ def wrong_values(raw: Mapping[str, Any]) -> list[str]:
             problems.append(f"{where}: it must be at most {high}{unit}.")
         elif field.name == "queues" and value is not None:
             problems += _wrong_queues(value)
+        elif field.name in _TEXTS and not all(isinstance(each, str) for each in value or ()):
+            problems.append(f"{where}: it must be a list of strings.")
     return problems
 
 

@@ -49,10 +49,15 @@ def get_broker(list_key: str | None = None) -> Broker:
     """
     path = broker_path()
     try:
-        broker_class: type[Broker] = import_string(path)
-    except ImportError as error:
+        found = import_string(path)
+    except (ImportError, ValueError, TypeError, RecursionError) as error:
         raise ConfigurationError(_cannot_import(path, error)) from error
-    return broker_class(list_key)
+    if not (isinstance(found, type) and issubclass(found, Broker)):
+        raise ConfigurationError(
+            f'Q_CLUSTER["broker_class"] is {path!r}, which is no class of brokers: '
+            "give the dotted path of a subclass of django_q.brokers.Broker."
+        )
+    return found(list_key)
 
 
 def shared_broker(list_key: str | None = None) -> Broker:
@@ -65,9 +70,9 @@ def _shared(version: int, list_key: str) -> Broker:
     return get_broker(list_key)
 
 
-def _cannot_import(path: str, error: ImportError) -> str:
+def _cannot_import(path: str, error: Exception) -> str:
     extras = {"redis": "redis", "boto3": "sqs", "botocore": "sqs", "urllib3": "ironmq"}
-    library = (error.name or "").partition(".")[0]
+    library = (getattr(error, "name", None) or "").partition(".")[0]
     extra = extras.get(library)
     if extra == "redis" and "disque" in path:
         extra = "disque"

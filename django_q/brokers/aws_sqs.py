@@ -17,6 +17,7 @@ from boto3.session import Session
 from django_q.brokers import marks, sqs_batches
 from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
+from django_q.brokers.misread import text_of, understood
 from django_q.brokers.sqs_queue import Answers, SqsQueue
 from django_q.brokers.sqs_server import SqsServer, make_session
 from django_q.brokers.sqs_settings import LONGEST_LEASE, SqsSettings, is_fifo, region_of
@@ -108,7 +109,8 @@ class Sqs(Broker):
                 "send_message_batch", entries, repeatable=self._is_fifo
             )
             self._complain(answers, len(ids))
-            ids += [str(answers.done[place]["MessageId"]) for place in range(len(batch))]
+            with understood(self._queue.server.name):
+                ids += [str(answers.done[place]["MessageId"]) for place in range(len(batch))]
         return ids
 
     def _hold_back(self, delay: float) -> dict[str, int]:
@@ -166,7 +168,9 @@ class Sqs(Broker):
             VisibilityTimeout=self._settings.visibility,
             AttributeNames=["ApproximateReceiveCount"],
         )
-        return self._without_deleted([_lease(message) for message in reply.get("Messages", ())])
+        with understood(self._queue.server.name):
+            leases = [_lease(message) for message in reply.get("Messages", ())]
+        return self._without_deleted(leases)
 
     def _without_deleted(self, leases: list[Lease]) -> list[Lease]:
         """Take away what was deleted while it waited: see `delete`."""
@@ -207,7 +211,8 @@ class Sqs(Broker):
             except QueueMissing:
                 continue
             self._complain(answers, len(held), LOST)
-            held += [ten[place] for place in sorted(answers.done)]
+            with understood(self._queue.server.name):
+                held += [ten[place] for place in sorted(answers.done)]
         return held
 
     def _complain(self, answers: Answers, done: int, usual: Iterable[str] = ()) -> None:
@@ -269,7 +274,8 @@ class Sqs(Broker):
             found = self._queue.attributes(waiting, leased)
         except QueueMissing:
             return 0, 0
-        return int(found.get(waiting, 0)), int(found.get(leased, 0))
+        with understood(self._queue.server.name):
+            return int(found.get(waiting, 0)), int(found.get(leased, 0))
 
     def ping(self) -> bool:
         """Ask Amazon for the queue; True when it answers, be the queue missing."""
@@ -284,4 +290,6 @@ class Sqs(Broker):
 
 def _lease(message: dict[str, Any]) -> Lease:
     deliveries = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
-    return Lease(message["ReceiptHandle"], message["Body"], message["MessageId"], deliveries)
+    names = ("ReceiptHandle", "Body", "MessageId")
+    receipt, payload, id = (text_of(message[name]) for name in names)
+    return Lease(receipt, payload, id, deliveries)

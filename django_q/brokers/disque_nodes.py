@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from django_q.brokers.deadline import PING_LIMIT, call_within
+from django_q.brokers.misread import MISREAD, not_understood
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError, BrokerUnavailable, ConfigurationError
 
@@ -181,6 +182,10 @@ class Nodes:
             if str(error).startswith("LEAVING"):
                 raise self._away(node, error) from error
             raise _refused(node, error) from error
+        except MISREAD as error:
+            # It may have been the answer to another question: what follows would be so, too.
+            node.client.close()
+            raise not_understood(f"Disque at {node.address}", error) from error
         self._resting.pop(node.address, None)
         return result
 

@@ -18,6 +18,7 @@ from django_q.brokers.ironmq_settings import (
     IronSettings,
 )
 from django_q.brokers.lease import Lease
+from django_q.brokers.misread import text_of, understood
 from django_q.exceptions import BrokerError, PayloadTooLarge
 
 #: Messages of one request; IronMQ's limit for reserving and deleting.
@@ -130,7 +131,8 @@ class IronMQBroker(Broker):
                     f"{SMALL_PLAN:,}, set {self._settings.named('max_message_size')} to that."
                 ) from refusal
             raise
-        ids = [str(id) for id in reply.get("ids", ())]
+        with understood(self.info()):
+            ids = [str(id) for id in reply.get("ids", ())]
         if len(ids) != len(batch):
             raise BrokerError(
                 f"IronMQ at {self._settings.address} was sent {len(batch)} packages and gave "
@@ -169,13 +171,15 @@ class IronMQBroker(Broker):
             # Who wants to wait needs something to wait at.
             self._find_queue()
             reply = self._call("POST", "reservations", body=body, wait=seconds)
-        return [self._lease(message) for message in reply.get("messages", ())]
+        with understood(self.info()):
+            return [self._lease(message) for message in reply.get("messages", ())]
 
     def _lease(self, message: dict[str, Any]) -> Lease:
         id, reservation = str(message["id"]), str(message["reservation_id"])
         receipt = f"{id}:{reservation}"
         self._reservations[receipt] = reservation
-        return Lease(receipt, message["body"], id, int(message.get("reserved_count", 1)))
+        payload, count = text_of(message["body"]), int(message.get("reserved_count", 1))
+        return Lease(receipt, payload, id, count)
 
     # -- receipts ----------------------------------------------------------------------------
 
@@ -206,7 +210,8 @@ class IronMQBroker(Broker):
                     raise
                 self._reservations.pop(receipt, None)
                 continue
-            self._reservations[receipt] = str(reply["reservation_id"])
+            with understood(self.info()):
+                self._reservations[receipt] = str(reply["reservation_id"])
             valid.append(receipt)
         return valid
 
@@ -256,11 +261,13 @@ class IronMQBroker(Broker):
     def queue_size(self) -> int:
         """Count all messages: IronMQ does not tell those that wait from those that are leased."""
         try:
-            return int(self._call("GET").get("queue", {}).get("size", 0))
+            reply = self._call("GET")
         except Refusal as refusal:
             if not refusal.is_gone:
                 raise
             return 0
+        with understood(self.info()):
+            return int(reply.get("queue", {}).get("size", 0))
 
     def ping(self) -> bool:
         """Ask for a name of a queue, over a new connection; host, project and token are right."""

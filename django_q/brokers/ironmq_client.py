@@ -216,7 +216,7 @@ class IronClient:
 def _object(data: bytes) -> dict[str, Any] | None:
     try:
         answer = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 

@@ -22,6 +22,7 @@ from django_q.brokers.lease import Lease
 from django_q.brokers.orm_rows import LONGEST_LIST, Rows
 from django_q.brokers.orm_wait import LONGEST, Poll, watch_for
 from django_q.conf import Conf
+from django_q.exceptions import ConfigurationError
 from django_q.models import OrmQ
 
 _Given = TypeVar("_Given")
@@ -51,6 +52,11 @@ class ORM(Broker):
         super().__init__(list_key)
         #: The database the packages are in.
         self.alias: str = Conf.ORM or DEFAULT_DB_ALIAS
+        if self.alias not in connections.databases:
+            raise ConfigurationError(
+                f'Q_CLUSTER["orm"] is {self.alias!r:.100}, which is no database of this project: '
+                f"the aliases in DATABASES are {', '.join(sorted(connections.databases))}."
+            )
         self._watch: Poll | None = None
 
     # -- connections -----------------------------------------------------------------------

@@ -141,15 +141,14 @@ class Redis(RedisServer):
         """Remove what these receipts still hold."""
         keys = [self._packages, self._leases, self._holds]
         for pairs in _pairs(receipts):
-            self._run(scripts.ACKNOWLEDGE, keys, *pairs)
+            self._count(scripts.ACKNOWLEDGE, keys, *pairs)
 
     def renew(self, receipts: Sequence[str]) -> list[str]:
         """Prolong what these receipts still hold."""
         keys, retry = [self._leases, self._holds], _microseconds(Conf.RETRY)
         valid: list[str] = []
         for pairs in _pairs(receipts):
-            places = self._run(scripts.RENEW, keys, retry, *pairs)
-            valid += [f"{pairs[2 * n - 2]}:{pairs[2 * n - 1]}" for n in places]
+            valid += self._call(functools.partial(_renewed, keys=keys, retry=retry, pairs=pairs))
         return valid
 
     def release(
@@ -169,7 +168,7 @@ class Redis(RedisServer):
         # What is given back last stands in front.
         ordered = batches if delay > 0 else reversed(batches)
         head = (max(0, _microseconds(delay)), int(not counted))
-        return sum(self._run(scripts.RELEASE, keys, *head, *pairs) for pairs in ordered)
+        return sum(self._count(scripts.RELEASE, keys, *head, *pairs) for pairs in ordered)
 
     def _receipts_of(self, prefix: str) -> list[str]:
         """Give the receipts whose token begins with `prefix`, in the order of their lapse."""
@@ -194,7 +193,7 @@ class Redis(RedisServer):
         """Remove the package with this id; the effort does not grow with the queue."""
         keys = [self._packages, self._leases, self._holds, self._delayed, self._ghosts]
         keys.append(self._later)
-        return bool(self._run(scripts.DELETE, keys, task_id))
+        return self._count(scripts.DELETE, keys, task_id) > 0
 
     def purge_queue(self) -> None:
         """Remove every key of the queue, the plain list too."""
@@ -213,13 +212,22 @@ class Redis(RedisServer):
 
     def _sizes(self) -> tuple[int, int]:
         keys = [self._ids, self._leases, self._delayed, self._ghosts, self._ranked, self._later]
-        waiting, leased = self._call(
-            lambda c: scripts.SIZES.run(c, keys + self._plain_of(c)),
-        )
-        return int(waiting), int(leased)
 
-    def _run(self, script: scripts.Script, keys: list[str], *args: str | int | float) -> Any:
-        return self._call(lambda c: script.run(c, keys, *args))
+        def work(connection: Any) -> tuple[int, int]:
+            waiting, leased = scripts.SIZES.run(connection, keys + self._plain_of(connection))
+            return int(waiting), int(leased)
+
+        return self._call(work)
+
+    def _count(self, script: scripts.Script, keys: list[str], *args: str | int | float) -> int:
+        """Run a script that tells how many it changed."""
+        return self._call(lambda c: int(script.run(c, keys, *args)))
+
+
+def _renewed(connection: Any, keys: list[str], retry: int, pairs: list[str]) -> list[str]:
+    """Prolong what these pairs of id and token hold; the receipts of which that is true."""
+    places = scripts.RENEW.run(connection, keys, retry, *pairs)
+    return [f"{pairs[2 * n - 2]}:{pairs[2 * n - 1]}" for n in places]
 
 
 def _microseconds(seconds: float) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import redis
+from django.core.cache import InvalidCacheBackendError
 from django.utils.module_loading import import_string
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
@@ -132,6 +133,10 @@ def _django_redis(alias: str) -> Any:
         ) from error
     try:
         return get_redis_connection(alias)
+    except InvalidCacheBackendError as error:
+        raise ConfigurationError(
+            f'Q_CLUSTER["django_redis"] is {alias!r}, which is no cache of this project.'
+        ) from error
     except NotImplementedError as error:
         raise ConfigurationError(
             f'Q_CLUSTER["django_redis"] is {alias!r}, but that cache is not one of django-redis. '

@@ -6,7 +6,7 @@ What was delivered is gone, and lost if its worker dies. The list is the one of 
 import functools
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django_q.brokers.lease import Lease
@@ -42,18 +42,17 @@ class RedisList(RedisServer):
         """Take up to `limit` packages off the list, for good."""
         deadline = time.monotonic() + wait
         while True:
-            popped = self._call(lambda c: c.lpop(self._key, limit)) or []
+            popped = self._call(lambda c: _leases(c.lpop(self._key, limit) or []))
             left = deadline - time.monotonic()
             if not popped and left > 0:
                 popped = self._wait(left)
             if popped or left <= 0:
-                return [Lease(None, text(payload)) for payload in popped]
+                return popped
 
-    def _wait(self, seconds: float) -> list[bytes]:
+    def _wait(self, seconds: float) -> list[Lease]:
         """Block until a package comes; a blocking call gives one only."""
         seconds = round(max(0.01, min(seconds, self._block_limit())), 3)
-        pair = self._call(lambda c: c.blpop([self._key], seconds))
-        return [pair[1]] if pair else []
+        return self._call(lambda c: _leases((c.blpop([self._key], seconds) or ())[1:]))
 
     def purge_queue(self) -> None:
         """Remove the list."""
@@ -61,4 +60,8 @@ class RedisList(RedisServer):
 
     def queue_size(self) -> int:
         """Count the list."""
-        return int(self._call(lambda c: c.llen(self._key)))
+        return self._call(lambda c: int(c.llen(self._key)))
+
+
+def _leases(popped: Sequence[bytes | str]) -> list[Lease]:
+    return [Lease(None, text(payload)) for payload in popped]

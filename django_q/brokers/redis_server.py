@@ -9,6 +9,7 @@ from redis.retry import Retry
 from django_q.brokers import redis_trouble
 from django_q.brokers.base import Broker
 from django_q.brokers.deadline import PING_LIMIT, call_within
+from django_q.brokers.misread import MISREAD, not_understood, text_of
 from django_q.brokers.redis_connect import connect, is_cluster
 from django_q.conf import Conf
 
@@ -89,8 +90,12 @@ class RedisServer(Broker):
 
     def get_stat(self, key: str) -> str | None:
         """Give the heartbeat under `key`, or None."""
-        value = self._call(lambda connection: connection.get(key))
-        return None if value is None else text(value)
+
+        def work(connection: Any) -> str | None:
+            value = connection.get(key)
+            return None if value is None else text(value)
+
+        return self._call(work)
 
     def get_stats(self, pattern: str) -> list[str]:
         """Give all live heartbeats; reads the set, for a walk over all keys may take seconds."""
@@ -123,6 +128,11 @@ class RedisServer(Broker):
                 # By its name the primary will be found again at the next use.
                 self.close()
             raise redis_trouble.in_our_words(error, connection, self._setting()) from error
+        except MISREAD as error:
+            place = redis_trouble.place_of(self.__dict__.get("connection"))
+            # It may have been the answer to another question: what follows would be so, too.
+            self.close()
+            raise not_understood(f"Redis{place}", error) from error
 
     def _setting(self) -> str:
         """Name the setting that leads to the server."""
@@ -142,9 +152,9 @@ def text(value: bytes | str) -> str:
     """Bring a reply into text; a project's own client may have decoded it already.
 
     Bytes that are no UTF-8 are shown by their escapes: a package that has them is rejected when
-    it is opened, which must not happen to the whole batch here.
+    it is opened, which must not happen to the whole batch here. Raises TypeError for other values.
     """
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else text_of(value)
 
 
 def _name_and_version(connection: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django_q.brokers import sqs_trouble
+from django_q.brokers.misread import understood
 from django_q.brokers.sqs_batches import BATCH_SIZE
 from django_q.brokers.sqs_server import PAUSES, SqsServer
 from django_q.brokers.sqs_settings import SqsSettings, is_fifo, is_url
@@ -82,7 +83,8 @@ class SqsQueue:
             reply = self.call(
                 operation, makes=makes, repeatable=repeatable, Entries=list(waiting.values())
             )
-            failed = list(self._take(reply, answers, waiting))
+            with understood(self.server.name):
+                failed = list(self._take(reply, answers, waiting))
             if not waiting:
                 return answers
             if pause is None or len(failed) < len(waiting):

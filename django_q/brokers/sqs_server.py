@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from django_q.brokers import sqs_trouble
 from django_q.brokers.deadline import PING_LIMIT, call_within
+from django_q.brokers.misread import understood
 from django_q.brokers.sqs_settings import SqsSettings
 
 #: Seconds a connection may take to be made, and a reply to come beyond what the call waits for.
@@ -55,7 +56,8 @@ class SqsServer:
         pauses = iter(PAUSES)
         while True:
             try:
-                return dict(getattr(client, operation)(**parameters))
+                with understood(self.name):
+                    return dict(getattr(client, operation)(**parameters))
             except sqs_trouble.TROUBLE as error:
                 pause = next(pauses, None)
                 is_late = pause is None or time.monotonic() > end
@@ -72,7 +74,8 @@ class SqsServer:
         with self._lock:
             client = self._make(PING_STEP, PING_STEP)
         try:
-            getattr(client, operation)(**parameters)
+            with understood(self.name):
+                getattr(client, operation)(**parameters)
         except sqs_trouble.TROUBLE as error:
             told = self._named(client, operation).in_our_words(error)
             if not isinstance(told, sqs_trouble.QueueMissing):

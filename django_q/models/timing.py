@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import timezone
@@ -17,6 +16,7 @@ from django_q.recurrence import (
     has_cron_seconds,
     shorten,
 )
+from django_q.settings import zone_named
 
 #: How far apart the due times of a type are; Seconds, Minutes, Once and Cron are not here.
 _CADENCES = {
@@ -46,10 +46,13 @@ def cadence_of(
 
 
 def schedule_zone() -> tzinfo | None:
-    """Give the zone schedules are reckoned in; None in a project without time zones."""
+    """Give the zone schedules are reckoned in; None in a project without time zones.
+
+    Raises ConfigurationError for one that is not known.
+    """
     if not settings.USE_TZ:
         return None
-    return ZoneInfo(Conf.TIME_ZONE) if Conf.TIME_ZONE else timezone.get_default_timezone()
+    return zone_named(Conf.TIME_ZONE) if Conf.TIME_ZONE else timezone.get_default_timezone()
 
 
 def as_stored(moment: datetime | None) -> datetime | None:

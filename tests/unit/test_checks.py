@@ -100,6 +100,20 @@ def test_an_unknown_cache_is_an_error_that_names_the_known_ones(q_cluster: Confi
     assert "default, shared" in message.hint
 
 
+@pytest.mark.parametrize("zone", ["Nowhere/Else", "Europe", "../etc/passwd", "Europe/a." * 400])
+def test_an_unknown_time_zone_is_an_error(q_cluster: Configure, zone: str) -> None:
+    q_cluster(time_zone=zone)
+
+    assert repr(zone)[:50] in found()["django_q.E014"].msg
+
+
+@pytest.mark.parametrize("path", ["math.sqrt", ".math.sqrt", "math.s" * 400])
+def test_what_is_no_class_of_brokers_is_an_error(q_cluster: Configure, path: str) -> None:
+    q_cluster(broker_class=path)
+
+    assert "django_q.E010" in found()
+
+
 def test_a_project_may_do_without_a_cache(q_cluster: Configure) -> None:
     q_cluster(orm="default", cache=None)
 

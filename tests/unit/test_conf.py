@@ -126,6 +126,7 @@ def test_alternatives_that_are_no_dicts_are_told(
         ("disque_nodes", 5, "a list or a string or None"),
         ("legacy", "on", "one of 'read', 'write', 'off'"),
         ("orm", b"default", "a string or None"),
+        ("functions", ["shop.*", 5], "a list of strings"),
     ],
 )
 def test_a_wrong_value_is_told_with_what_it_must_be(

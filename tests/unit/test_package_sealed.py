@@ -158,7 +158,7 @@ def test_a_class_that_is_gone_is_rejected(monkeypatch: pytest.MonkeyPatch) -> No
     [
         {"id": None}, {"id": 5}, {"id": ""}, {"id": "x" * 33}, {"name": None}, {"func": None},
         {"func": 5}, {"args": "x"}, {"args": None}, {"kwargs": []}, {"started": "now"},
-        {"args": tasks.Unshowable},
+        {"args": tasks.Unshowable()}, {"started": 1 << 20_000},
     ],
 )  # fmt: skip
 def test_a_package_without_what_it_needs_is_rejected(changes: dict[str, Any]) -> None:

@@ -186,6 +186,12 @@ def test_a_module_that_is_not_allowed_is_not_imported(q_cluster: Configure) -> N
     imported.assert_not_called()
 
 
+@pytest.mark.parametrize("path", [".math.sqrt", "math.sqrt" * 300, "a." * 5000])
+def test_a_path_that_python_cannot_take_is_told(path: str) -> None:
+    with pytest.raises(PackageError, match="cannot be found: a path from the top is needed"):
+        find_function(path)
+
+
 def test_an_empty_list_allows_nothing_but_what_collects_parts(q_cluster: Configure) -> None:
     q_cluster(functions=[])
 

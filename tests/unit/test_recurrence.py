@@ -253,3 +253,8 @@ def test_croniter_reads_what_cronsim_does_not() -> None:
     pytest.importorskip("croniter")
 
     assert advance_cron("0 0 * * fri-mon", at(UTC, 2026, 6, 1), UTC) == at(UTC, 2026, 6, 5)
+
+
+@pytest.mark.parametrize("expression", ["9" * 5000, "5L/2 * * * *", "", "* * * * * * * *", "\0"])
+def test_what_cannot_be_explained_is_not(expression: str) -> None:
+    assert recurrence.explain_cron(expression) == ""

@@ -1,0 +1,1 @@
+"""Nonsense of all kinds for what reads text of others: `python -m tests.fuzz --help`."""
