@@ -19,11 +19,12 @@ from django_q.executor import announce_recorded
 from django_q.models import Cancellation, Task, Tracked
 from django_q.package import FailureCause
 from django_q.results import cancellations
-from django_q.results.base import Row, encode_value
+from django_q.results.base import Row
 from django_q.results.database import DatabaseStore
 from django_q.results.tracking import first_run_at
 from django_q.results.trouble import told
 from django_q.states import ended_task
+from django_q.stored import seal_value
 
 __all__ = ["CancelAnswer", "cancel"]
 
@@ -133,7 +134,7 @@ def _cancelled(tracked: Tracked) -> Row:
     now = timezone.now()
     return Row(
         id=tracked.id, name=tracked.name, func=tracked.func, hook=None, args=tracked.args,
-        kwargs=tracked.kwargs, result=encode_value(cancellations.TEXT), group=tracked.group,
+        kwargs=tracked.kwargs, result=seal_value(cancellations.TEXT), group=tracked.group,
         cluster=tracked.queue, started=now, stopped=now, success=False,
         # Not one run. The worker that comes to its package records it once more, with its hook.
         attempt_count=tracked.attempt - 1, enqueued=tracked.enqueued, cause=FailureCause.CANCELLED,

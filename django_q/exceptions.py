@@ -9,6 +9,7 @@ DjangoQError
 ├── PackageError          a task cannot be packed; nothing was sent
 ├── DuplicateTask         another task has its key; nothing was sent
 ├── PackageRejected       a package cannot be opened; it is kept, never run
+├── UnreadableValue       a stored argument or result cannot be opened (also a ValueError)
 ├── TaskFailed            the result that was asked for is a failure
 └── TaskNotDone           the result that was asked for is not there yet
 
@@ -66,6 +67,14 @@ class PackageRejected(DjangoQError):
     """A package cannot be opened: foreign, damaged, too large or too old. It never runs."""
 
 
+class UnreadableValue(DjangoQError, ValueError):
+    """A stored argument or result cannot be opened: changed, of another key, or refused.
+
+    Raised where a Task is asked for the value. A list of values has it in the value's place. A
+    ValueError, so that a field of an admin page stays empty.
+    """
+
+
 class TaskFailed(DjangoQError):
     """The task whose result was asked for has failed; the text is its error with the traceback."""
 
@@ -75,7 +84,10 @@ class TaskFailed(DjangoQError):
         self.task = task
 
     def __str__(self) -> str:
-        return str(self.task.result)
+        try:
+            return str(self.task.result)
+        except UnreadableValue as error:
+            return str(error)
 
 
 class TaskNotDone(DjangoQError):

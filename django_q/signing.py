@@ -21,7 +21,7 @@ from django.core.signing import (
     b64_decode,
     b64_encode,
 )
-from django.utils.crypto import salted_hmac
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 from django_q import json_format
 from django_q.conf import Conf
@@ -120,6 +120,19 @@ def unseal(text: str, purpose: str, queue: str) -> Any:
     return pickle.loads(data)
 
 
+def mac(data: bytes, purpose: str) -> bytes:
+    """Give the 32 bytes that stand for `data` and this purpose, whatever the project's name."""
+    signer = _signer(Conf.version, f"django_q/{purpose}")
+    return signer.digest(data, signer.key)
+
+
+def is_genuine(data: bytes, digest: bytes, purpose: str) -> bool:
+    """Tell whether `mac` gave this with one of the project's keys."""
+    signer = _signer(Conf.version, f"django_q/{purpose}")
+    keys = (signer.key, *signer.fallback_keys)
+    return any(constant_time_compare(digest, signer.digest(data, key)) for key in keys)
+
+
 def check_pickles() -> None:
     """Raise PackageRejected where no pickles are opened."""
     if not Conf.PICKLES:
@@ -165,9 +178,14 @@ class _Signer(TimestampSigner):
 
     def signature(self, value: str | bytes, key: str | bytes | None = None) -> str:
         """Sign as the base class does."""
-        mac = self._macs[key or self.key].copy()
-        mac.update(value.encode() if isinstance(value, str) else value)
-        return b64_encode(mac.digest()).decode()
+        data = value.encode() if isinstance(value, str) else value
+        return b64_encode(self.digest(data, key or self.key)).decode()
+
+    def digest(self, data: bytes, key: str | bytes) -> bytes:
+        """Give the HMAC of `data` with one of the keys."""
+        mac = self._macs[key].copy()
+        mac.update(data)
+        return bytes(mac.digest())
 
 
 @functools.lru_cache(maxsize=64)

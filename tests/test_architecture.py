@@ -30,7 +30,7 @@ FLOORS = (
     ("policy",),
     ("signing", "checks", "reporters", "limit_options", "order_options"),
     ("options",),
-    ("package", "apps", "schedule_arguments"),
+    ("package", "apps", "schedule_arguments", "stored"),
     ("sealed", "elements"),
     ("run",),
     ("current", "retries"),

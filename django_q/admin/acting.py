@@ -18,7 +18,7 @@ from django_q.brokers import shared_broker
 from django_q.cancelling import cancel_all
 from django_q.conf import Conf
 from django_q.enqueue import run_in_place, send
-from django_q.exceptions import BrokerError, DjangoQError, ResultsUnavailable
+from django_q.exceptions import BrokerError, DjangoQError, ResultsUnavailable, UnreadableValue
 from django_q.executor import send_signal
 from django_q.models import Rejected, Task, Tracked
 from django_q.options import take_options
@@ -144,9 +144,12 @@ def _forget(batch: QuerySet[Any], tasks: Sequence[Task]) -> None:
 
 
 def _package(task: Task) -> TaskPackage:
-    args, kwargs = task.args or (), task.kwargs or {}
+    try:
+        args, kwargs = task.args or (), task.kwargs or {}
+    except UnreadableValue as error:
+        raise DjangoQError(f"Its arguments cannot be read: {error}") from error
     if not isinstance(args, (tuple, list)) or not isinstance(kwargs, dict):
-        raise DjangoQError("Its arguments cannot be read: was a class of theirs removed?")
+        raise DjangoQError("Its arguments are no tuple and dict.")
     given = {"hook": task.hook, "group": task.group, "cluster": task.cluster}
     package = build_package(task.func, tuple(args), kwargs, take_options({"q_options": given}))
     send_signal(signals.pre_enqueue, task=package)

@@ -8,11 +8,14 @@ import io
 import pickle
 import struct
 import zlib
-from base64 import b64decode
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.core.signing import b64_decode
+
+from django_q import json_format
+from django_q.exceptions import UnreadableValue
+from django_q.stored import contents
 
 #: Characters of a stored text that a list looks at, of which it shows a hundred; a page of one row
 #: looks at more.
@@ -147,11 +150,13 @@ def look_into_package(payload: str) -> dict[str, Any]:
 
 
 def look_into_column(text: str) -> Any:
-    """Give the value of a stored column of pickles. Raises ValueError if it cannot be seen."""
+    """Give the value of a stored column. Raises UnreadableValue if it is not to be shown."""
+    kind, data = contents(text)
     try:
-        return look(b64decode(text))
+        return look(data) if kind == "pickle" else json_format.loads(data)
     except Exception as error:  # whatever a damaged pickle leads to
-        raise ValueError(f"The column holds no pickle: {type(error).__name__}.") from error
+        reason = f"The stored value is damaged: {type(error).__name__}."
+        raise UnreadableValue(reason) from error
 
 
 def _expand(data: bytes) -> bytes:

@@ -21,6 +21,7 @@ from django_q.admin.history import has_history, history_block
 from django_q.admin.looking import LONGEST, LONGEST_ALONE, look_into_column
 from django_q.admin.pages import COUNTED_ROWS, EMPTY, FoundAdmin, moment_text, text_block
 from django_q.admin.showing import error_block, headline, path_text, show
+from django_q.exceptions import UnreadableValue
 from django_q.models import Task
 from django_q.monitor.text import duration_text
 
@@ -250,7 +251,7 @@ class FailAdmin(_ResultAdmin):
             return gettext("too long to be shown here")
         try:
             error = look_into_column(obj.head)
-        except ValueError:
+        except UnreadableValue:
             return gettext("cannot be shown")
         return headline(error) if isinstance(error, str) else show(error, 100)
 
@@ -271,7 +272,7 @@ def _duration(end: datetime | None, start: datetime | None) -> str:
 
 
 def column_block(obj: Any, column: str) -> SafeString | str:
-    """Give the HTML of a pickled column, looked at and not opened."""
+    """Give the HTML of a stored column, looked at and not opened."""
     row = type(obj)._base_manager.using(obj._state.db).filter(pk=obj.pk).order_by()
     found = row.values_list(Substr(column, 1, LONGEST_ALONE), Length(column)).first()
     if found is None or found[0] is None:
@@ -282,8 +283,8 @@ def column_block(obj: Any, column: str) -> SafeString | str:
         return _note(gettext("Too long to be shown here: %(number)s KiB.") % words)
     try:
         value = look_into_column(text)
-    except ValueError:
-        return _note(gettext("It cannot be shown: it holds no pickle, or a damaged one."))
+    except UnreadableValue as error:
+        return _note(gettext("It cannot be shown: %(reason)s") % {"reason": error})
     is_error = column == "result" and isinstance(value, str) and not obj.success
     return error_block(value) if is_error else text_block(value)
 

@@ -20,10 +20,11 @@ from django_q.models import Task, Tracked
 from django_q.package import FailureCause
 from django_q.recorder import Record, Stores, record, unpack
 from django_q.results import cancellations, ledger, tracking
-from django_q.results.base import Row, encode_value
+from django_q.results.base import Row
 from django_q.results.entries import Entry
 from django_q.results.tracking import first_run_at
 from django_q.soft_limit import SoftLimit
+from django_q.stored import seal_value
 
 #: Tasks of one worker whose time is up within so many seconds are too late together: each by itself
 #: would run once more to its limit, and cost one more worker.
@@ -160,8 +161,8 @@ class Burial:
         )
         row = Row(
             id=mark.task_id, name=mark.name, func=mark.func, hook=None,
-            args=known.args or encode_value(()), kwargs=known.kwargs or encode_value({}),
-            result=encode_value(text), group=known.group, cluster=known.queue,
+            args=known.args or seal_value(()), kwargs=known.kwargs or seal_value({}),
+            result=seal_value(text), group=known.group, cluster=known.queue,
             started=known.started or now, stopped=now, success=False,
             attempt_count=known.attempt, enqueued=known.enqueued,
             cause=FailureCause.CANCELLED if is_cancelled else FailureCause.DIED,

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.db import Error, router
 from django.utils import timezone
-from picklefield.fields import dbsafe_decode
 
 from django_q.exceptions import TaskCancelled, TaskFailed, TimeoutException
 from django_q.framework.family import Family
 from django_q.models import Attempt, Task, Tracked
 from django_q.package import FailureCause, Outcome, TaskPackage, function_path
 from django_q.results.base import worker_name
+from django_q.stored import open_value
 
 #: Cause of a failure -> what stands for it where nothing was raised; else TaskFailed.
 _STANDS_FOR: dict[str, type[BaseException]] = {
@@ -127,8 +127,8 @@ def result_of_tracked(family: Family, task: Any, alias: str, row: Tracked) -> An
         started_at=started[0] if started else None,
         finished_at=None,
         last_attempted_at=started[-1] if started else None,
-        args=list(dbsafe_decode(row.args) if row.args else ()),
-        kwargs=dict(dbsafe_decode(row.kwargs) if row.kwargs else {}),
+        args=list(open_value(row.args) or ()),
+        kwargs=dict(open_value(row.kwargs) or {}),
         backend=alias,
         errors=_errors(family, attempts),
         worker_ids=[*_workers(attempts), *([row.worker] if is_running and row.worker else [])],

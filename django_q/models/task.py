@@ -7,14 +7,13 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
-from picklefield.fields import PickledObjectField
 
+from django_q.models.stored_field import StoredField
 from django_q.package import FailureCause
 
 
-def _pickled(name: Any, text: Any) -> Any:
-    # copy=False: else the field makes a deep copy before it pickles, for lookups by value.
-    return PickledObjectField(name, null=True, protocol=-1, copy=False, help_text=text)
+def _stored(name: Any, text: Any) -> Any:
+    return StoredField(name, null=True, protocol=-1, copy=False, help_text=text)
 
 
 class Task(models.Model):
@@ -43,9 +42,9 @@ class Task(models.Model):
     hook = models.CharField(
         _("Hook"), max_length=256, null=True, help_text=_("e.g. module.tasks.result_function")
     )
-    args = _pickled(_("Arguments"), _("Positional arguments of the call."))
-    kwargs = _pickled(_("Keyword arguments"), _("Keyword arguments of the call."))
-    result = _pickled(_("Result"), _("What the function returned, or the error as text."))
+    args = _stored(_("Arguments"), _("Positional arguments of the call."))
+    kwargs = _stored(_("Keyword arguments"), _("Keyword arguments of the call."))
+    result = _stored(_("Result"), _("What the function returned, or the error as text."))
     group = models.CharField(
         _("Group"),
         max_length=100,

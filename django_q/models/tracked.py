@@ -30,7 +30,7 @@ class Tracked(models.Model):
     group = models.CharField(_("Group"), max_length=100, null=True)
     queue = models.CharField(_("Queue"), max_length=100)
     state = models.CharField(_("State"), max_length=10, choices=State.choices)
-    #: Pickled as in Task; None where only a clerk wrote the row.
+    #: Signed as in Task; None where only a clerk wrote the row.
     args = models.TextField(_("Arguments"), null=True)
     kwargs = models.TextField(_("Keyword arguments"), null=True)
     enqueued = models.DateTimeField(_("Enqueued at"), db_index=True)

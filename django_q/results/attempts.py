@@ -4,8 +4,6 @@ Written in the transaction of the outcome; read by workers when a package comes 
 everybody. All raise ResultsUnavailable when the database is away.
 """
 
-import pickle
-from base64 import b64decode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -30,6 +28,7 @@ from django_q.package import FailureCause, Outcome, function_path
 from django_q.results.base import worker_name
 from django_q.results.trouble import told
 from django_q.retries import error_of
+from django_q.stored import open_value
 
 #: A history is of no use after the longest retention of any broker here.
 _KEPT = timedelta(days=14)
@@ -107,16 +106,15 @@ def last_outcome(found: Outcome) -> Outcome:
     package: Any = found.package
     with told(_alias(), "The result of a task cannot be read"):
         rows = Task.objects.using(_alias()).filter(pk=package["id"]).order_by()
-        # As text: the field gives that in the place of a value that it cannot open.
+        # As text: opened outside of `told`, which is about the database.
         raw = rows.annotate(raw=Cast("result", TextField()))
         row = raw.values_list("success", "raw", "cause").first()
     try:
         if row is None:
             raise LookupError("its row is gone")
         success, text, cause = row
-        result = None if text is None else pickle.loads(b64decode(text))
         return found._replace(
-            success=success, result=result, cause=FailureCause(cause) if cause else None
+            success=success, result=open_value(text), cause=FailureCause(cause) if cause else None
         )
     except BaseException:  # code of the result
         text = "The result of %s [%s] cannot be opened, so what follows it is not sent again"

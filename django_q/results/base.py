@@ -6,19 +6,18 @@ its clerk, or by the housekeeper after the worker was killed, so they hold plain
 
 import functools
 import os
-import pickle
 import socket
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from django_q.conf import Conf
 from django_q.package import Outcome, function_path
+from django_q.stored import seal_value
 
 
 class Row(NamedTuple):
-    """One outcome as the columns of `django_q_task`, in this order; pickles as text."""
+    """One outcome as the columns of `django_q_task`, in this order; values as signed text."""
 
     id: str
     name: str
@@ -71,9 +70,9 @@ def encode_row(outcome: Outcome) -> Row:
         name=str(package["name"]),
         func=str(package.get("shown_as") or function_path(package["func"])),
         hook=None if hook is None else function_path(hook),
-        args=encode_value(tuple(package["args"])),
-        kwargs=encode_value(package["kwargs"]),
-        result=encode_value(outcome.result),
+        args=seal_value(tuple(package["args"])),
+        kwargs=seal_value(package["kwargs"]),
+        result=seal_value(outcome.result),
         group=_text(package.get("group")),
         cluster=_text(package.get("cluster")) or Conf.CLUSTER_NAME,
         started=outcome.started,
@@ -89,22 +88,6 @@ def encode_row(outcome: Outcome) -> Row:
     )
 
 
-def encode_value(value: Any) -> str | None:
-    """Pickle a value into the text that PickledObjectField reads; None stays None."""
-    if value is None:
-        return None
-    # Identity of type first: comparing would run a value's own __eq__.
-    if type(value) is tuple and not value:
-        return _EMPTY_TUPLE
-    if type(value) is dict and not value:
-        return _EMPTY_DICT
-    return _pickled(value)
-
-
-def _pickled(value: Any) -> str:
-    return b64encode(pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)).decode()
-
-
 @functools.cache
 def _host() -> str:
     return socket.gethostname()[:80]
@@ -117,7 +100,3 @@ def worker_name() -> str:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-_EMPTY_TUPLE = _pickled(())
-_EMPTY_DICT = _pickled({})

@@ -9,8 +9,6 @@ Written by a worker's clerk, read by anyone.
 import contextlib
 import hashlib
 import math
-import pickle
-from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeGuard
@@ -23,13 +21,14 @@ from django_q import signing
 from django_q.conf import Conf, logger
 from django_q.exceptions import ConfigurationError, PackageRejected, ResultsUnavailable
 from django_q.models import Task
-from django_q.results.base import ResultStore, Row, encode_value
+from django_q.results.base import ResultStore, Row
 from django_q.results.members import Members, get_many
+from django_q.stored import seal_value, value_or_error
 
 #: Characters from which on a sealed row may be too large for the server: half of the 1 MiB that
 #: Memcached takes for an item unless told otherwise.
 _SUSPECT = 2**19
-_PICKLED = ("args", "kwargs", "result")
+_STORED = ("args", "kwargs", "result")
 
 
 class CachedRow(NamedTuple):
@@ -110,7 +109,7 @@ class CacheStore(ResultStore):
         if self._is_written(self.cache.set, row, timeout):
             return True
         reason = "The result could not be stored: the cache does not take it"
-        failed = row._replace(success=False, result=encode_value(reason), args=None, kwargs=None)
+        failed = row._replace(success=False, result=seal_value(reason), args=None, kwargs=None)
         if not self._is_written(self.cache.set, failed, timeout):
             raise ResultsUnavailable(f"{self._name} does not keep what is written.")
         logger.error("%s (%s): %s", row.name, row.id, reason)
@@ -224,13 +223,4 @@ def _stopped(row: Row) -> datetime:
 def _task(row: Row) -> Task:
     """Make a Task that is not in the database."""
     values = row._asdict()
-    return Task(**values | {name: _decoded(values[name]) for name in _PICKLED})
-
-
-def _decoded(text: str | None) -> Any:
-    if text is None:
-        return None
-    try:
-        return pickle.loads(b64decode(text))
-    except Exception:  # a class that is gone: the raw text, as PickledObjectField gives it
-        return text
+    return Task(**values | {name: value_or_error(values[name]) for name in _STORED})

@@ -27,9 +27,10 @@ from django_q.conf import logger
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Task
 from django_q.results.attempts import Ending, ending
-from django_q.results.base import ResultStore, Row, encode_value
+from django_q.results.base import ResultStore, Row
 from django_q.results.statements import RowWriter, storable
 from django_q.results.trouble import cause
+from django_q.stored import seal_value
 
 _Given = TypeVar("_Given")
 
@@ -121,7 +122,7 @@ class DatabaseStore(ResultStore):
 
     def _write_instead(self, row: Row, reason: str) -> None:
         """Write a failed row that says why; without the arguments, if they are what is refused."""
-        failed = row._replace(success=False, result=encode_value(reason))
+        failed = row._replace(success=False, result=seal_value(reason))
         if self._refusal(failed) is None:
             return
         bare = failed._replace(
@@ -130,7 +131,7 @@ class DatabaseStore(ResultStore):
             hook=None,
             args=None,
             kwargs=None,
-            result=encode_value(_printable(reason, len(reason))),
+            result=seal_value(_printable(reason, len(reason))),
             group=None,
             cluster=None,
             enqueued=row.started,

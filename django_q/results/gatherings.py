@@ -6,9 +6,7 @@ twice: its id is the gathering's, and the first result stands.
 """
 
 import contextlib
-import pickle
 import time
-from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -21,6 +19,7 @@ from django_q.exceptions import FailedResult
 from django_q.functions import find_function
 from django_q.models import GatheredPart, Gathering
 from django_q.results.trouble import told
+from django_q.stored import open_value
 
 #: Nothing is heard of a gathering for so long, sent or not: it is of no more use.
 _KEPT = timedelta(days=7)
@@ -178,7 +177,7 @@ def _kept_until(last_start: datetime | None) -> datetime:
 
 
 def _decode(success: bool, result: str | None) -> Any:
-    value = None if result is None else pickle.loads(b64decode(result))
+    value = open_value(result)
     return value if success else FailedResult(value)
 
 

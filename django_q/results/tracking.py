@@ -16,10 +16,10 @@ from django.utils import timezone
 from django_q.models import Task, Tracked
 from django_q.order_options import time_left
 from django_q.package import TaskPackage, function_path
-from django_q.results.base import encode_value
 from django_q.results.statements import put, storable
 from django_q.results.trouble import told
 from django_q.run import Progress
+from django_q.stored import seal_value
 
 _CANNOT = "The tasks under way cannot be written"
 #: Rows that one look for what is over takes, oldest first: some milliseconds of work.
@@ -85,8 +85,8 @@ def waiting(package: TaskPackage, queue: str) -> Waiting:
         func=str(package.get("shown_as") or function_path(package["func"])),
         group=None if group is None else str(group),
         queue=queue,
-        args=encode_value(args),
-        kwargs=encode_value(package["kwargs"]),
+        args=seal_value(args),
+        kwargs=seal_value(package["kwargs"]),
         enqueued=storable(package["started"]),
         run_at=package.get("run_at") if is_held else None,
         priority=int(package.get("priority") or 0),

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django_q.admin import acting
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Cancellation, Rejected, Task, Tracked
-from django_q.results.base import encode_value
+from django_q.stored import seal_value
 from tests.site import databases
 
 from .desk import HTML, act, client_with, get, names, page
@@ -56,7 +56,7 @@ def test_the_list_is_filtered_by_state_and_queue(client: Client) -> None:
 
 
 def test_the_page_of_a_task_shows_its_arguments(client: Client) -> None:
-    row = make_tracked("a", args=encode_value((1, "two")), kwargs=encode_value({"three": 3}))
+    row = make_tracked("a", args=seal_value((1, "two")), kwargs=seal_value({"three": 3}))
 
     html = get(client, Tracked, row)
 
@@ -66,7 +66,7 @@ def test_the_page_of_a_task_shows_its_arguments(client: Client) -> None:
 
 @pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
 def test_tasks_are_cancelled(client: Client) -> None:
-    waiting = make_tracked("a", args=encode_value(()), kwargs=encode_value({}))
+    waiting = make_tracked("a", args=seal_value(()), kwargs=seal_value({}))
     busy = running("b")
 
     html = act(client, Tracked, "cancel", waiting, busy)
