@@ -127,7 +127,7 @@ def _why_unsealable(package: TaskPackage, error: Exception) -> str:
     ]
     for name, value in parts:
         try:
-            signing.serialized(value)
+            signing.serialized(value, Conf.SERIALIZER)
         except Exception as cause:
             what = f"{name} ({type(value).__name__} {_short(value)})"
             return f"{function_path(package['func'])}: {what} cannot be {written}: {cause}"

@@ -80,21 +80,23 @@ def _utc() -> datetime.timezone:
     return datetime.UTC
 
 
-def seal(obj: Any, purpose: str, queue: str) -> str:
+def seal(obj: Any, purpose: str, queue: str, serializer: str | None = None) -> str:
     """Sign `obj` in our format, for this purpose ("task", "stat", ...) and queue.
 
-    As a pickle or as JSON, as `Q_CLUSTER["serializer"]` says. Raises what that raises.
+    As a pickle or as JSON: `serializer`, by default `Q_CLUSTER["serializer"]`. Raises what that
+    raises.
     """
-    data, kind = serialized(obj), "j" if Conf.SERIALIZER == "json" else "p"
+    serializer = serializer or Conf.SERIALIZER
+    data, kind = serialized(obj, serializer), "j" if serializer == "json" else "p"
     if Conf.COMPRESSED and len(squeezed := zlib.compress(data)) < len(data) - 1:
         data, kind = squeezed, f"{kind}z"
     text = f"{_MARK}{kind}.{b64_encode(data).decode()}"
     return _signer(Conf.version, _salt(purpose, queue)).sign(text)
 
 
-def serialized(obj: Any) -> bytes:
+def serialized(obj: Any, serializer: str) -> bytes:
     """Give a value as the bytes that are signed. Runs its code; raises whatever that raises."""
-    if Conf.SERIALIZER == "json":
+    if serializer == "json":
         return json_format.dumps(obj)
     return pickle.dumps(obj, protocol=pickle.HIGHEST_PROTOCOL)
 

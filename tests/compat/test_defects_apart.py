@@ -5,25 +5,42 @@ schedules have it in their names (`pytest -k "d7 or d8 or d25 or d28"`), and for
 `tests/unit/test_recorder_books.py`.
 """
 
+import base64
 import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.cache import caches
 from django.db import connection
+from django.db.models import TextField
+from django.db.models.functions import Cast
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from picklefield.fields import dbsafe_encode
 
 from django_q.brokers import get_broker
 from django_q.conf import Conf
-from django_q.exceptions import TaskFailed, TaskNotDone
-from django_q.models import Task
+from django_q.exceptions import TaskFailed, TaskNotDone, UnreadableValue
+from django_q.models import OrmQ, Task, Tracked
 from django_q.results.pruning import prune
-from django_q.tasks import async_iter, async_task, async_tasks, fetch, result, result_or_raise
+from django_q.sealed import open_package
+from django_q.stored import is_signed
+from django_q.tasks import (
+    async_iter,
+    async_task,
+    async_tasks,
+    fetch,
+    result,
+    result_or_raise,
+    schedule,
+)
 from tests.waiting import wait_until
 
 Start = Callable[..., Any]
@@ -156,6 +173,54 @@ def test_in_place_a_failure_is_saved_and_the_alarm_is_left_alone(
 
     assert not Task.objects.get().success
     assert Task.objects.get().stopped <= timezone.now()
+
+
+# D30
+def test_replaced_keys_are_read_and_nothing_is_kept_as_an_unsigned_pickle(
+    database: str, q_cluster: Start
+) -> None:
+    q_cluster(orm=database, sync=True, track=True)
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    done = async_task("tests.site.tasks.echo", {1}, key=moment)
+    with pytest.raises(ValueError, match="on purpose"):
+        async_task("tests.site.tasks.fail")
+    assert result(async_iter("math.factorial", [3, 4])) == [6, 24]
+    waits = async_task("tests.site.tasks.echo", {2}, key=moment, sync=False)
+    async_task("tests.site.tasks.echo", {3}, key=moment, sync=False, delay=9)
+    schedule("tests.site.tasks.echo", {4}, key=moment)
+
+    assert _unsigned_pickles() == []
+    old = Conf.SECRET_KEY
+    with override_settings(SECRET_KEY="new"):
+        with pytest.raises(UnreadableValue, match="SECRET_KEY_FALLBACKS"):
+            result(done)
+        with override_settings(SECRET_KEY_FALLBACKS=[old]):
+            assert result(done) == (({1},), {"key": moment})
+            payload = OrmQ.objects.get(lock__lte=timezone.now()).payload
+            assert open_package(payload, "default")["id"] == waits
+    # What Django Q kept would have been noticed.
+    Tracked.objects.update(args=dbsafe_encode({5}))
+    assert _unsigned_pickles() == ["args", "args"]
+
+
+def _unsigned_pickles() -> list[str]:
+    """The columns that hold one, once for each row, in all tables."""
+    found = []
+    for model in apps.get_app_config("django_q").get_models():
+        for field in model._meta.concrete_fields if not model._meta.proxy else ():
+            texts = model.objects.values_list(Cast(field.name, TextField()), flat=True)
+            found += [field.name for text in texts if text and _is_unsigned_pickle(text)]
+    return found
+
+
+def _is_unsigned_pickle(text: str) -> bool:
+    if is_signed(text) or not text.isascii():
+        return False
+    try:
+        # Protocol 2 and later begin so.
+        return base64.b64decode(text).startswith(b"\x80")
+    except ValueError:
+        return False
 
 
 # D31

@@ -41,8 +41,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def manage(project: Path) -> Manage:
-    """Function that runs `manage.py` in the project and gives what it printed."""
-    return lambda *arguments: _run(project, "manage.py", *arguments)
+    """Function that runs `manage.py` in the project and gives what it printed.
+
+    Each warning of Python is an error there.
+    """
+    return lambda *arguments: _run(project, "-W", "error", "manage.py", *arguments)
 
 
 def _run(folder: Path, *arguments: str) -> str:

@@ -48,16 +48,20 @@ def test_the_wheel_brings_its_data() -> None:
     assert len(list((package / "migrations").glob("0*.py"))) >= 20
 
 
-def test_a_fresh_project_has_nothing_to_complain_about(manage: Manage) -> None:
+def test_the_defaults_of_a_fresh_project_warn_about_nothing(manage: Manage) -> None:
     assert "no issues" in manage("check")
+    # What Django says there of DEBUG and of the key is not about us.
+    assert "django_q" not in manage("check", "--deploy")
     assert "No changes detected" in manage("makemigrations", "--check", "--dry-run")
 
 
 def test_a_task_goes_through_the_cluster(manage: Manage) -> None:
     enqueued = manage("shell", "-c", _ENQUEUE)
 
-    manage("qcluster", "--run-once")
+    log = manage("qcluster", "--run-once")
 
+    assert "WARN" not in log
+    assert all("on purpose" in line for line in log.splitlines() if " ERROR " in line)
     assert enqueued.count("id ") == 2
     results = manage("shell", "-c", _RESULTS)
     assert "shop.tasks.fail False on purpose" in results
