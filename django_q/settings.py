@@ -81,15 +81,15 @@ class Settings:
     retry: float = _setting(60, "Time until work of a dead machine comes back.", "s", 0.1)
     bulk: int = _setting(1, "Packages a fetch may bring; caps it only when set.", "packages", 1)
     poll: float = _setting(0.2, "Pause of brokers that have to poll.", "s", 0)
-    legacy: str = _setting("read", "django-q2 packages: `read`, `write` too, or `off`.")
+    legacy: str = _setting("read", "What django-q2 wrote: `read`, `write` so too, or `off`.")
     compress: bool = _setting(False, "Compress packages with zlib.")
-    serializer: str = _setting("pickle", "What packages are written as: `pickle` or `json`.")
-    pickles: bool = _setting(True, "Open packages that are pickles.")
+    serializer: str = _setting("pickle", "How packages and results are written: `pickle` or `json`.")
+    pickles: bool = _setting(True, "Open packages and results that are pickles.")
     package_max_age: float | None = _setting(
         None, "Older packages are rejected; None: none.", "s", 1
     )
     signing_key: str | list[str] | None = _setting(
-        None, "Signs packages in place of `SECRET_KEY`; of a list the first, the others are read."
+        None, "Signs in place of `SECRET_KEY`; of a list the first, the others are read."
     )
     functions: list[str] | None = _setting(
         None, "Patterns of what tasks and hooks may call, such as `shop.tasks.*`; None: anything."
