@@ -176,11 +176,14 @@ def _unseal(sealed: str) -> Arguments:
     digest, _, text = head.partition(":")
     try:
         data = signing.unseal(text, "schedule", digest)
-    except (BadSignature, PackageRejected) as error:
+        signing.check_pickles()
+    except BadSignature as error:
         raise ValueError(
             f"The signature of its arguments does not match ({error}): they were sealed with "
             "another SECRET_KEY or project name, or changed. Make the schedule anew."
         ) from error
+    except PackageRejected as error:
+        raise ValueError(f"Its arguments are refused: {error} Make the schedule anew.") from error
     options: dict[str, Any] = _literal(options_text, "options", options_text)
     if isinstance(data, dict):
         chain = {"chain": data["chain"]} if "chain" in data else {}

@@ -45,7 +45,8 @@ def build_scheduled(
         package["unique"] = f"schedule {schedule.pk}"
     if package.get("unique_else") == "raise":
         package["unique_else"] = "skip"  # there is nobody to raise to
-    if signals.pre_enqueue.receivers or Conf.LEGACY == "write":
+    # JSON has no form for what is not opened, nor has django-q2.
+    if signals.pre_enqueue.receivers or Conf.LEGACY == "write" or Conf.SERIALIZER == "json":
         _open(package, soft_limit)
         _send_signal(package, soft_limit)
     return package  # type: ignore[no-any-return]

@@ -83,7 +83,9 @@ class Settings:
     poll: float = _setting(0.2, "Pause of brokers that have to poll.", "s", 0)
     legacy: str = _setting("read", "What django-q2 wrote: `read`, `write` so too, or `off`.")
     compress: bool = _setting(False, "Compress packages with zlib.")
-    serializer: str = _setting("pickle", "How packages and results are written: `pickle` or `json`.")
+    serializer: str = _setting(
+        "pickle", "How packages and results are written: `pickle` or `json`."
+    )
     pickles: bool = _setting(True, "Open packages and results that are pickles.")
     package_max_age: float | None = _setting(
         None, "Older packages are rejected; None: none.", "s", 1

@@ -142,8 +142,10 @@ def look_into_package(payload: str) -> dict[str, Any]:
     try:
         head, _, encoded = payload.partition(":")[0].rpartition(".")
         data = b64_decode(encoded.encode())
-        # "~pz" begins our compressed format, "." Django's; see signing.
-        package = look(_expand(data) if head == "~pz" or payload[:1] == "." else data)
+        # "~pz" and "~jz" begin our compressed formats, "." Django's; see signing.
+        if head in ("~pz", "~jz") or payload[:1] == ".":
+            data = _expand(data)
+        package = json_format.loads(data) if head.startswith("~j") else look(data)
     except Exception:  # whatever a damaged package leads to
         return {}
     return package if isinstance(package, dict) else {}

@@ -164,9 +164,12 @@ def test_a_path_may_be_broken_behind_its_dots_and_underscores() -> None:
 # Looking into pickles.
 
 
+@pytest.mark.parametrize("serializer", ["pickle", "json"])
 @pytest.mark.parametrize("compressed", [False, True])
-def test_packages_of_both_formats_can_be_looked_into(compressed: bool, q_cluster: Any) -> None:
-    q_cluster(compress=compressed)
+def test_packages_of_all_formats_can_be_looked_into(
+    compressed: bool, serializer: str, q_cluster: Any
+) -> None:
+    q_cluster(compress=compressed, serializer=serializer)
     built = package.build_package("math.sqrt", ("4" * 500,), {}, {"group": "g"})
 
     for payload in (sealed.seal_package(built, "q"), signing.SignedPackage.dumps(built)):

@@ -3,6 +3,7 @@
 import collections
 import decimal
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,6 +104,26 @@ def test_what_cannot_be_pickled_is_told_at_once() -> None:
         schedule(ECHO, late=Unpicklable())
 
     assert not Schedule.objects.exists()
+
+
+def test_a_pickle_of_before_goes_into_a_json_package(settings: Configure) -> None:
+    schedule(ECHO, {1}, next_run=NOW)
+    settings(broker_class=MEMORY, serializer="json")
+
+    (package,) = run()
+
+    assert package["args"] == ({1},)
+
+
+def test_pickles_may_be_refused(settings: Configure, tmp_path: Path) -> None:
+    kept = keep((RunsWhenOpened(write, str(tmp_path / "ran"), "opened"),), {}, {})
+
+    for serializer in ("pickle", "json"):
+        settings(broker_class=MEMORY, serializer=serializer, pickles=False)
+        with pytest.raises(ValueError, match="pickle.*refuses"):
+            read(*kept)
+
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("option", [{"timeout": "5"}, {"broker": object()}, {"hook": lambda: 0}])
