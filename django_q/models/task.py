@@ -13,7 +13,8 @@ from django_q.package import FailureCause
 
 
 def _stored(name: Any, text: Any) -> Any:
-    return StoredField(name, null=True, protocol=-1, copy=False, help_text=text)
+    # The protocol is what the migrations say of these columns.
+    return StoredField(name, null=True, protocol=-1, help_text=text)
 
 
 class Task(models.Model):

@@ -13,6 +13,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from django_q import schedule_arguments, signing
+from django_q.admin import TaskAdmin
 from django_q.models import (
     Delayed,
     Failure,
@@ -119,6 +120,19 @@ def test_a_page_says_of_a_value_why_it_does_not_show_it(
     assert "tests.site.tasks.write(" in get(client, Success, task)
     q_cluster(orm="default", legacy="off")
     assert "The stored value has no signature" in get(client, Success, task)
+
+
+def test_a_page_of_a_subclass_that_shows_the_value_itself_opens_too(
+    client: Client, trap: Trap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TaskAdmin, "fields", ("name", "result"))
+    task = make_task({"a": 1})
+    assert "&#x27;a&#x27;: 1" in get(client, Success, task)
+
+    fill("django_q_task", trap.changed, "result")
+
+    assert "field-result" in get(client, Success, task)
+    assert not trap.path.exists()
 
 
 def test_pages_open_with_another_key(client: Client, trap: Trap) -> None:
