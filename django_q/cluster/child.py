@@ -21,14 +21,6 @@ from django.apps import apps
 from django_q.cluster.scoreboard import Scoreboard, State
 from django_q.cluster.system import lead_group, unblock_signals
 
-try:
-    from setproctitle import setproctitle
-except ImportError:
-
-    def setproctitle(title: str) -> None:
-        """Do without."""
-
-
 #: The module that makes roles, found by its path: it needs Django, which this one sets up.
 _ROLES = "django_q.cluster.roles"
 #: Exit status of a child that cannot boot: trying again would not help (EX_CONFIG of sysexits.h).
@@ -121,8 +113,3 @@ def _report(boot: Boot, error: BaseException) -> None:
         logger.critical(text, exc_info=error)
     else:
         sys.stderr.write(f"{text}\n{''.join(traceback.format_exception(error))}")
-
-
-def set_title(text: str) -> None:
-    """Show what a process is in the process list, where setproctitle is installed."""
-    setproctitle(text)

@@ -17,10 +17,11 @@ from django.db import connections
 from django_q import humanhash
 from django_q.brokers import Broker, broker_path, get_broker
 from django_q.brokers.several import served_queues
-from django_q.cluster.child import run_function, set_title
+from django_q.cluster.child import run_function
 from django_q.cluster.offspring import Plan
 from django_q.cluster.room import count_places
 from django_q.cluster.supervisor import Supervisor
+from django_q.cluster.title import set_title
 from django_q.conf import Conf, logger
 from django_q.exceptions import BrokerError, BrokerUnavailable, ConfigurationError
 from django_q.status import Stat, Status

@@ -7,12 +7,13 @@ from django.db import connections
 
 from django_q.brokers.several import serving_broker
 from django_q.cluster.affinity import bind_to_processors
-from django_q.cluster.child import Boot, set_title
+from django_q.cluster.child import Boot
 from django_q.cluster.clerk import Clerk
 from django_q.cluster.concurrent import ConcurrentWorker
 from django_q.cluster.console import configure_logging
 from django_q.cluster.housekeeper import Housekeeper
 from django_q.cluster.settlement import Settlement
+from django_q.cluster.title import set_title
 from django_q.cluster.worker import Worker
 from django_q.conf import Conf
 from django_q.recorder import make_stores

@@ -22,6 +22,7 @@ from django_q.cluster.lifetime import Lifetime
 from django_q.cluster.outbox import Finished
 from django_q.cluster.past import Past
 from django_q.cluster.scoreboard import Mark, Phase, Slot, State
+from django_q.cluster.title import title_of
 from django_q.conf import Conf, logger
 from django_q.exceptions import PackageRejected, ResultsUnavailable, TimeoutException
 from django_q.executor import (
@@ -57,6 +58,7 @@ class Worker:
         clerk.tracker.interrupt = self._soft_limit.cancel
         self._pid = os.getpid()
         self._lifetime = Lifetime(name, slot)
+        self._title = title_of(f"qcluster {Conf.CLUSTER_NAME} {name}")
 
     def run(self) -> None:
         """Work until stopped or spent, then settle everything and say so in the slot."""
@@ -99,6 +101,8 @@ class Worker:
             clerk.busy_since = 0.0
             self._slot.write_mark(None)
             self._slot.set("state", State.IDLE)
+            if self._title is not None:
+                self._title.show_idle()
             clerk.wake()
         elif waiting == clerk.low_water:
             clerk.wake()
@@ -174,6 +178,9 @@ class Worker:
     def _start(self, lease: Lease, package: TaskPackage) -> None:
         """Run a task; nothing stands in its way any more."""
         self._mark(Phase.RUNNING, lease, package)
+        if self._title is not None:
+            path = function_path(package["func"])
+            self._title.show_task(package["name"], path, package.get("group"))
         run = self._clerk.tracker.begin(package)
         outcome = execute(package, self._soft_limit, run)
         self._clerk.tracker.end(run)
