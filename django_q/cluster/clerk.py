@@ -5,7 +5,7 @@ Beside it the main thread takes leases from `inbox` and hands over outcomes. Dut
 1. leave, with all work given back, when the supervisor is gone;
 2. settle what the main thread finished: at once when it waits, else in batches;
 3. renew leases at a third of their time;
-4. follow what runs: write it down, and interrupt what was cancelled;
+4. follow what runs: write it down, and interrupt what was cancelled or is too late;
 5. give back what waits behind a slow task, and all of it when the cluster stops;
 6. lease more while there is room, blocking only when the main thread is idle.
 
@@ -23,6 +23,7 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 from django_q.brokers import Broker, Lease
 from django_q.cluster.giving_back import give_back, together
@@ -82,6 +83,9 @@ class Clerk(threading.Thread):
         self._life = life
         self._held = HeldLeases(broker, slot)
         self._returned: collections.deque[Lease] = collections.deque()
+        #: Ends what runs in threads and is too late, should the main thread be busy; the worker's
+        #: to set.
+        self.keep_limits: Callable[[], object] = _nothing
         #: Follows what runs.
         self.tracker = Tracker(broker.list_key)
         is_metered = broker.is_metered
@@ -151,6 +155,7 @@ class Clerk(threading.Thread):
         if self._outbox and (self.is_stopping or self.inbox.empty() or self._outbox.is_due(now)):
             self._settle()
         self._held.renew(now, self._patience)
+        self.keep_limits()
         self.tracker.look(now, self._board.wishes)
         is_stuck = self.busy_since and now - self.busy_since > _LONGEST_WAIT
         if is_stuck or self.is_stopping:
@@ -276,3 +281,7 @@ class Clerk(threading.Thread):
         if self.busy_since or self.running:
             kill_group(os.getpid())  # nobody else is left to end what the task has started
         os._exit(0)
+
+
+def _nothing() -> None:
+    """Stand in for limits that no worker has set: its main thread keeps its own."""

@@ -1,13 +1,13 @@
 """A worker that has several tasks side by side: functions in threads, coroutines on a loop.
 
 Its main thread stays what it is in any worker: the only one that takes from the inbox, opens
-packages, and writes marks and journal. It hands a task to its runner and takes the next package
-while there is a place; what is to follow it is told by its agenda.
+packages, and writes the journal. It hands a task to its runner and takes the next package while
+there is a place; what is to follow it is told by its agenda. A place's mark is written by whoever
+has the task: the runner, between two turns of the main thread.
 """
 
 import functools
 import queue
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -55,6 +55,7 @@ class ConcurrentWorker(Worker):
         clerk.inbox = Inbox(self._agenda)
         clerk.tracker.interrupt = self._interrupt
         self._limits = ThreadLimits()
+        clerk.keep_limits = self._limits.look
         self._most_threads: int = Conf.THREADS
         self._most_coroutines: int = Conf.ASYNC_CONCURRENCY
         self._threads = Threads(self._most_threads if self._has_threads else 0, self._agenda)
@@ -67,10 +68,8 @@ class ConcurrentWorker(Worker):
         self._is_leaving = False
         #: A package that has killed workers, and runs without company.
         self._alone: Lease | None = None
-        self._main_thread = threading.get_ident()
 
     def _serve(self) -> None:
-        self._main_thread = threading.get_ident()
         self._threads.start()
         self._loop.start()
         while self._under_way or not self._is_leaving:
@@ -158,7 +157,7 @@ class ConcurrentWorker(Worker):
     def _has_ended(self, lease: Lease, run: Run) -> None:
         """Say so in the slot: the main thread may be busy, and the task's limit is over.
 
-        By the runner, while nobody else writes the mark of this place.
+        By the runner: nobody else writes the mark of this place now.
         """
         self._mark(Phase.SETTLING, lease, run.package)
 
@@ -228,18 +227,24 @@ class ConcurrentWorker(Worker):
 
     # -- the agenda ---------------------------------------------------------------------------
 
-    def _attend(self) -> None:
-        """Do the next thing on the agenda, waiting for it; and look at the limits of threads."""
-        pause = None
+    def _attend(self, longest: float | None = None) -> None:
+        """Do the next thing on the agenda, waiting for it; and look at the limits of threads.
+
+        For `longest` seconds at most, until it comes.
+        """
+        pauses = [] if longest is None else [longest]
         if self._in_threads:
             left = self._limits.look()
-            pause = _LOOK if left is None else min(left, _LOOK)
+            pauses.append(_LOOK if left is None else min(left, _LOOK))
         try:
-            deed = self._agenda.get(timeout=pause)
+            deed = self._agenda.get(timeout=min(pauses, default=None))
         except queue.Empty:
             return
         if deed is not None:
             deed()
+
+    def _pause(self, seconds: float) -> None:
+        self._attend(seconds)
 
     def _submit(self, do: Callable[[], Deed]) -> None:
         def do_and_leave() -> Deed:
@@ -249,20 +254,6 @@ class ConcurrentWorker(Worker):
                 leave_connections()
 
         self._threads.submit(do_and_leave)
-
-    def _mark(self, phase: Phase, lease: Lease, package: TaskPackage | None = None) -> None:
-        if threading.get_ident() == self._main_thread:
-            super()._mark(phase, lease, package)
-            return
-        # The slot has one writer.
-        done = threading.Event()
-
-        def mark() -> None:
-            super(ConcurrentWorker, self)._mark(phase, lease, package)
-            done.set()
-
-        self._agenda.put(mark)
-        done.wait()
 
     def _say_load(self) -> None:
         """Tell the clerk what may begin, and the cluster whether anything runs."""

@@ -3,7 +3,6 @@
 The books may be away: then the package waits, for as long as it may.
 """
 
-import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -11,7 +10,7 @@ from django.utils import timezone
 
 from django_q.brokers import Lease
 from django_q.cluster.backoff import Backoff
-from django_q.cluster.tracker import Tracker
+from django_q.cluster.clerk import Clerk
 from django_q.conf import Conf, logger
 from django_q.exceptions import ResultsUnavailable
 from django_q.followers import needs_result
@@ -41,13 +40,15 @@ class Past:
         self,
         stores: Stores,
         may_start: Callable[[Lease], bool],
-        counts_lapses: bool,
-        tracker: Tracker,
+        clerk: Clerk,
+        pause: Callable[[float], None],
     ) -> None:
         self._stores = stores
         self._may_start = may_start
-        self._counts_lapses = counts_lapses
-        self._tracker = tracker
+        self._counts_lapses = clerk.counts_lapses
+        self._tracker = clerk.tracker
+        #: Lets some seconds pass, with what its thread has to do meanwhile.
+        self._pause = pause
 
     def history(self, lease: Lease) -> History:
         """Give what the ledger knows of a package."""
@@ -103,4 +104,4 @@ class Past:
                 while backoff.is_waiting:
                     if not self._may_start(lease):
                         raise
-                    time.sleep(min(_SHORT_PAUSE, backoff.left))
+                    self._pause(min(_SHORT_PAUSE, backoff.left))

@@ -35,7 +35,10 @@ class _Guard:
 
 
 class ThreadLimits(SoftLimit):
-    """The soft limits of all threads of a worker. Its main thread looks at the clock: `look`."""
+    """The soft limits of all threads of a worker. Others look at the clock: `look`.
+
+    Its main thread does, and its clerk, for the main thread may be busy.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +87,7 @@ class ThreadLimits(SoftLimit):
             self._wishes.discard(task_id)
 
     def look(self) -> float | None:
-        """End what is too late; seconds until the next one is, or None."""
+        """End what is too late; seconds until the next one is, or None. Called by any thread."""
         now = time.monotonic()
         with self._lock:
             for thread, guard in self._guards.items():

@@ -52,7 +52,7 @@ class Worker:
         self._name = name
         self._slot = slot
         self._clerk = clerk
-        self._past = Past(stores, self._may_start, clerk.counts_lapses, clerk.tracker)
+        self._past = Past(stores, self._may_start, clerk, self._pause)
         self._admission = Admission(self._past)
         self._soft_limit = SoftLimit()
         clerk.tracker.interrupt = self._soft_limit.cancel
@@ -139,6 +139,10 @@ class Worker:
             return False  # this process was stuck, and the housekeeper gave back what waited here
         # What may have lapsed another worker may have already.
         return lease.receipt is None or time.monotonic() < lease.until
+
+    def _pause(self, seconds: float) -> None:
+        """Let time pass while the books do not answer."""
+        time.sleep(seconds)
 
     def _look_up(self, lease: Lease) -> History:
         """Give what became of a package before. Raises ResultsUnavailable when it must not wait."""
