@@ -4,6 +4,7 @@ The threads that run tasks say when one begins and ends; all else is the clerk's
 that ends within a second is not written down at all.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from django_q.results import cancellations, tracking
 from django_q.results.base import worker_name
 from django_q.results.entries import Entry
 from django_q.results.tracking import Running
+from django_q.results.trouble import is_refusal
 from django_q.run import Progress, Run
 
 #: A task is written down when it has run for so long: most are over by then.
@@ -141,8 +143,28 @@ class Tracker:
         if due:
             # Read once: the task may say more meanwhile.
             said = {run.id: run.progress for run in due}
-            tracking.write([self._running(run, said[run.id], now) for run in due])
+            self._write([self._running(run, said[run.id], now) for run in due])
             self._written |= {task_id: (progress, now) for task_id, progress in said.items()}
+
+    def _write(self, rows: list[Running]) -> None:
+        """Write rows together, or else each alone, so that one which is refused holds up no other.
+
+        That one is tried again when its task says more.
+        """
+        try:
+            tracking.write(rows)
+        except Exception as error:
+            unwrapped = error.__cause__ if isinstance(error, ResultsUnavailable) else error
+            if unwrapped is None or not is_refusal(unwrapped):
+                raise
+            if len(rows) == 1:
+                is_news = rows[0].id not in self._written
+                level = logging.ERROR if is_news else logging.DEBUG
+                text = "The task %s [%s] is not followed: %s"
+                logger.log(level, text, rows[0].name, rows[0].id, error)
+                return
+            for row in rows:
+                self._write([row])
 
     def _is_due(self, run: Run, now: float, *, with_written: bool) -> bool:
         if run.id not in self._written:

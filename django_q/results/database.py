@@ -13,9 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from django.db import (
-    DataError,
     Error,
-    IntegrityError,
     InterfaceError,
     OperationalError,
     connections,
@@ -29,15 +27,11 @@ from django_q.models import Task
 from django_q.results.attempts import Ending, ending
 from django_q.results.base import ResultStore, Row
 from django_q.results.statements import RowWriter, storable
-from django_q.results.trouble import cause
+from django_q.results.trouble import cause, is_refusal
 from django_q.stored import seal_value
 
 _Given = TypeVar("_Given")
 
-#: Errors for which a row is to blame, not the server. ValueError: text that has no encoding.
-_REFUSALS = (DataError, IntegrityError, ValueError, OverflowError)
-#: MySQL's numbers for text that a column's character set lacks; its driver takes it for trouble.
-_MYSQL_REFUSALS = (1366, 3988)
 #: Errors that go away by themselves: deadlock, serialization failure, lock not available; as
 #: SQLSTATE and as MySQL's numbers (its manual, "Server Error Message Reference").
 _PASSING = ("40P01", "40001", "55P03", 1213, 1205, 1020)
@@ -87,7 +81,7 @@ class DatabaseStore(ResultStore):
                 if rows:
                     self._writer.insert(rows)
             except Exception as error:
-                if _is_refusal(error):
+                if is_refusal(error):
                     raise _BatchRefused from error
                 raise
             within()
@@ -115,7 +109,7 @@ class DatabaseStore(ResultStore):
             with transaction.atomic(using=self.alias):
                 self._writer.upsert(row)
         except Exception as error:
-            if not _is_refusal(error):
+            if not is_refusal(error):
                 raise
             return error
         return None
@@ -213,12 +207,6 @@ class _BatchRefused(Exception):
 
 def _nothing() -> None:
     """Stand in for a `within` that was not given."""
-
-
-def _is_refusal(error: Exception) -> bool:
-    return isinstance(error, _REFUSALS) or bool(
-        isinstance(error, Error) and error.args and error.args[0] in _MYSQL_REFUSALS
-    )
 
 
 def _passes(error: Error) -> bool:

@@ -3,9 +3,14 @@
 import contextlib
 from collections.abc import Iterator
 
-from django.db import Error, connections
+from django.db import DataError, Error, IntegrityError, connections
 
 from django_q.exceptions import ResultsUnavailable
+
+#: Errors for which a row is to blame, not the server. ValueError: text that has no encoding.
+_REFUSALS = (DataError, IntegrityError, ValueError, OverflowError)
+#: MySQL's numbers for text that a column's character set lacks; its driver takes it for trouble.
+_MYSQL_REFUSALS = (1366, 3988)
 
 
 @contextlib.contextmanager
@@ -25,6 +30,13 @@ def told(alias: str, what: str) -> Iterator[None]:
         raise ResultsUnavailable(
             f"{what} (database {alias!r}, {connection.vendor}): {cause(error)}"
         ) from error
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Tell whether a row is to blame for an error, and not its database."""
+    return isinstance(error, _REFUSALS) or bool(
+        isinstance(error, Error) and error.args and error.args[0] in _MYSQL_REFUSALS
+    )
 
 
 def cause(error: Error) -> str:

@@ -215,6 +215,26 @@ def test_a_wish_goes_with_the_outcome(tracker: Tracker) -> None:
     assert not tracker.wishes
 
 
+@pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
+def test_a_row_that_is_refused_holds_up_no_other(
+    database: str, tracker: Tracker, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = [tracker.begin(make_package()) for _ in range(3)]
+    runs[1].package["attempt"] = -1 if database == "default" else 10**12
+    now = time.monotonic() + 2
+
+    tracker.look(now, 0)
+
+    assert states() == {runs[0].id: "running", runs[2].id: "running"}
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert f"[{runs[1].id}] is not followed" in caplog.text
+    for run in runs:
+        run.progress = Progress(1, 2)
+    tracker.look(now + 2, 0)
+    assert set(Tracked.objects.values_list("done", flat=True)) == {1}
+    assert len([one for one in caplog.records if one.levelname == "ERROR"]) == 1
+
+
 def test_progress_is_written_once_a_second(tracker: Tracker) -> None:
     run = begin(tracker)
     now = time.monotonic() + 2
