@@ -4,16 +4,16 @@ A run is claimed by comparing: a row that says what was seen has not been run by
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import Error, connections, router
+from django.db import connections, router
 from django.db.models import F, Q, QuerySet
 
 from django_q.conf import Conf
-from django_q.exceptions import ResultsUnavailable
 from django_q.models import Schedule
+from django_q.results.trouble import told
 
 #: Columns that every run changes.
 _STATE = ("next_run", "repeats", "task")
@@ -104,19 +104,9 @@ class ScheduleRows:
         rows = self._rows().filter(pk=id, enabled=True, **said)
         return bool(rows.update(enabled=False, error=text))
 
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self) -> contextlib.AbstractContextManager[None]:
         """Turn the database's errors within the block into ResultsUnavailable."""
-        try:
-            yield
-        except Error as error:
-            connection = connections[self.alias]
-            if not connection.in_atomic_block:
-                connection.close()
-            raise ResultsUnavailable(
-                f"The schedules in the database {self.alias!r} ({connection.vendor}): "
-                f"{type(error).__name__}: {error}"
-            ) from error
+        return told(self.alias, "Schedules cannot be read or written")
 
     def _rows(self) -> QuerySet[Schedule]:
         return Schedule.objects.using(self.alias).order_by()

@@ -13,8 +13,8 @@ from tests.faults.reasons import REASONS
 from tests.faults.reports import read
 
 Run = dict[str, Any]
-#: System, scenario, broker -> its runs, one for each seed.
-Runs = dict[tuple[str, str, str], list[Run]]
+#: System, scenario, broker, number of tasks -> its runs, one for each seed.
+Runs = dict[tuple[str, str, str, int], list[Run]]
 
 
 def render(paths: list[Path]) -> str:
@@ -40,8 +40,15 @@ def render(paths: list[Path]) -> str:
 def _grouped(runs: list[Run]) -> Runs:
     grouped: Runs = {}
     for run in runs:
-        grouped.setdefault((run["system"], run["scenario"], run["broker"]), []).append(run)
+        key = run["system"], run["scenario"], run["broker"], run["tasks"]
+        grouped.setdefault(key, []).append(run)
     return grouped
+
+
+def _largest(runs: Runs, id: str, broker: str) -> list[Run]:
+    """Give our runs with the most tasks; an empty list without any."""
+    keys = [key for key in runs if key[:3] == (OURS, id, broker)]
+    return runs[max(keys)] if keys else []
 
 
 # -- where the figures are from --------------------------------------------------------------
@@ -71,7 +78,7 @@ def _matrix(runs: Runs) -> list[str]:
 
 
 def _held(runs: Runs, id: str, broker: str) -> str:
-    found = runs.get((OURS, id, broker))
+    found = _largest(runs, id, broker)
     if found:
         return f"{sum(not run['failures'] for run in found)} of {len(found)}"
     return "not run" if broker in SCENARIOS[id].brokers else "\N{EN DASH}"
@@ -85,11 +92,11 @@ def _compared(runs: Runs, reports: list[Run]) -> list[str]:
     release = next((report["releases"]["django-q2"] for report in reports[::-1]), "")
     rows = [["", "Broker, tasks", "Counted here", f"Counted with django-q2 {release}"]]
     for id in _ids(runs):
-        for broker in PLACES:
-            ours, theirs = (runs.get((name, id, broker)) for name in (OURS, OTHER))
-            if ours and theirs:
-                what = f"{broker}, {_tasks([*ours, *theirs])}"
-                rows.append([f"**{id}**", what, _worst(ours), _worst(theirs)])
+        pairs = [(key, (OURS, *key[1:])) for key in runs if key[:2] == (OTHER, id)]
+        for theirs, ours in pairs:
+            what = f"{theirs[2]}, {theirs[3]}"
+            counted = _worst(runs[ours]) if ours in runs else "not run with so many tasks"
+            rows.append([f"**{id}**", what, counted, _worst(runs[theirs])])
     return _table(rows, [6, 16, 39, 39])
 
 
@@ -98,16 +105,12 @@ def _figures(runs: Runs) -> list[str]:
     rows = [["", "Broker, tasks, seeds", "Counted"]]
     for id in _ids(runs):
         for broker in PLACES:
-            found = runs.get((OURS, id, broker))
+            found = _largest(runs, id, broker)
             if found:
-                what = f"{broker}, {_tasks(found)}, {len(found)}"
+                what = f"{broker}, {found[0]['tasks']}, {len(found)}"
                 reason = REASONS.get((id, broker), "") if _failed(found) else ""
                 rows.append([f"**{id}**", what, f"{_worst(found)} {reason}".strip()])
     return _table(rows, [6, 22, 72])
-
-
-def _tasks(runs: list[Run]) -> str:
-    return "/".join(str(number) for number in sorted({run["tasks"] for run in runs}))
 
 
 def _failed(runs: list[Run]) -> list[str]:
@@ -139,7 +142,7 @@ def _rank(run: Run, name: str) -> tuple[bool, float]:
 
 
 def _ids(runs: Runs) -> list[str]:
-    found = {id for _, id, _ in runs}
+    found = {key[1] for key in runs}
     return sorted(found & set(SCENARIOS), key=_place)
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from django_q import scheduler as module
@@ -12,6 +12,7 @@ from django_q.brokers.memory import Memory
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError, BrokerUnavailable, PayloadTooLarge, ResultsUnavailable
 from django_q.models import Schedule
+from django_q.schedule_rows import ScheduleRows
 from django_q.scheduler import Scheduler
 from tests.site import databases
 from tests.unit.planned import NOW, Configure, make, run, sent
@@ -168,3 +169,13 @@ def test_a_database_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         with connections["default"].cursor() as cursor:
             cursor.execute("ALTER TABLE gone RENAME TO django_q_schedule")
     assert looking.run_due(NOW) == 1
+
+
+def test_a_database_that_is_away_is_told_in_one_line(database: str) -> None:
+    rows = ScheduleRows("somebody's")
+
+    with pytest.raises(ResultsUnavailable) as caught, rows.watched():
+        raise OperationalError("connection refused\n\tIs the server running on that host?")
+
+    assert str(caught.value).endswith("OperationalError: connection refused.")
+    assert "\n" not in str(caught.value)
