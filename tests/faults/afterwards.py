@@ -6,6 +6,7 @@ from django_q.models import Task
 from django_q.tasks import async_task
 from tests.faults.arena import Arena
 from tests.faults.scenario import scenario
+from tests.faults.systems import RECORD
 from tests.waiting import wait_until
 
 #: Soft limit and grace of the tasks whose hook or receiver hangs, in seconds.
@@ -56,7 +57,7 @@ def what_follows_a_task_hangs_or_raises(arena: Arena) -> None:
 
 
 def _stored() -> int:
-    return Task.objects.filter(func="tests.site.tasks.record").count()
+    return Task.objects.filter(func=RECORD).count()
 
 
 def _told(name: str, task_id: str) -> str:

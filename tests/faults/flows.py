@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import math
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import Group
@@ -14,9 +15,9 @@ from tests.cluster.trace import Trace
 from tests.faults.arena import LONGEST, SHORTEST, Arena
 from tests.faults.producer import Producer
 from tests.faults.scenario import scenario
+from tests.faults.systems import RECORD
 from tests.waiting import wait_until
 
-RECORD = "tests.site.tasks.record"
 #: Links of the chain, parts of each group, elements of the iteration; and groups of a full run.
 LINKS, PARTS, ELEMENTS, GROUPS = 200, 50, 1000, 200
 
@@ -146,9 +147,9 @@ class _Wanted:
 
 def _is_in_order(trace: Trace) -> bool:
     """Tell whether each link began, for the first time, after the one before it had ended."""
-    words = [line.split() for line in open(trace.path, encoding="utf-8")]
-    place = {}
-    for number, (word, token, _) in enumerate(words):
+    lines = Path(trace.path).read_text().splitlines()
+    place: dict[tuple[str, str], int] = {}
+    for number, (word, token, _) in enumerate(map(str.split, lines)):
         place.setdefault((word, token), number)
     links = [f"link{n}" for n in range(LINKS)]
     return all(

@@ -93,6 +93,8 @@ def _disk_full(arena: Arena) -> None:
 @contextlib.contextmanager
 def _small_disk(arena: Arena) -> Iterator[Path]:
     """Let the tables lie on a small file system, which only root can mount."""
+    if os.geteuid() != 0:
+        raise PermissionError("A small file system is mounted for this: run it as root.")
     server = arena.servers[0]
     disk = server.directory / "disk"
     disk.mkdir()

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tests.faults.arena import Arena
@@ -99,8 +99,8 @@ def the_network_is_slow_cut_and_silent(arena: Arena) -> None:
     arena.count(dup=8 * arena.times(10))
 
 
-def _drain(arena: Arena, name: str, disturb: Any) -> None:
-    """Drain a part of the tasks, disturbed while they run; the rest afterwards."""
+def _drain(arena: Arena, name: str, disturb: Callable[[], None]) -> None:
+    """Drain a part of the tasks, disturbed while they run, and see that work goes on."""
     arena.send(arena.tasks // 3)
     disturb()
     began = time.monotonic()

@@ -23,8 +23,6 @@ class Proxy:
         self.port = 0
         #: Seconds that each answer of the server is late.
         self.latency = 0.0
-        #: Connections that were accepted so far.
-        self.accepted = 0
         self._target = target
         self._is_silent = False
         self._writers: set[asyncio.StreamWriter] = set()
@@ -66,7 +64,6 @@ class Proxy:
         await asyncio.wait(others, timeout=1) if others else None
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
         self._writers.add(writer)
         try:
             answers, server = await asyncio.open_connection("127.0.0.1", self._target)
