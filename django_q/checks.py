@@ -7,9 +7,10 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Info, Warning
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.utils.module_loading import import_string
 
 from django_q.conf import Settings, effective_settings, wrong_values
@@ -46,6 +47,7 @@ def check_settings(app_configs: Any = None, **kwargs: Any) -> Sequence[CheckMess
     messages += _own_broker(raw)
     messages += _retries(raw)
     messages += _places(raw)
+    messages += _atomic(raw)
     return messages
 
 
@@ -208,6 +210,36 @@ def _places(raw: dict[str, Any]) -> list[CheckMessage]:
             id="django_q.W013",
         )
     ]
+
+
+def _atomic(raw: dict[str, Any]) -> list[CheckMessage]:
+    """What every task is to commit together has to be in one database."""
+    if not raw.get("atomic") or raw.get("sync"):
+        return []
+    alias = router.db_for_write(apps.get_model("django_q", "Task"))
+    path, queue = raw.get("broker_class"), raw.get("orm", DEFAULT_DB_ALIAS)
+    # What cannot be imported is told elsewhere.
+    has_transactions = getattr(_imported(path), "has_transactions", True) if path else "orm" in raw
+    if not has_transactions or queue != alias:
+        where = f"in the database {queue!r}" if has_transactions else "outside the database"
+        what = f"the packages are {where} and the results in the database {alias!r}"
+        cure = f'Set "orm" to {alias!r}, or leave "atomic" out.'
+    elif raw.get("cached") and raw.get("cache", "default"):
+        what = f'"cached" is {raw["cached"]!r}: results go to the cache'
+        cure = 'Leave "cached" out, or "atomic".'
+    elif raw.get("legacy") == "write":
+        what = "\"legacy\" is 'write': clusters of django-q2 run tasks without it"
+        cure = 'Leave "atomic" out until all clusters are of this release.'
+    else:
+        return []
+    return [Error(f'Q_CLUSTER["atomic"] is True, but {what}.', cure, id="django_q.E014")]
+
+
+def _imported(path: str) -> Any:
+    try:
+        return import_string(path)
+    except ImportError:
+        return None
 
 
 def _own_package() -> list[CheckMessage]:

@@ -9,7 +9,7 @@ from typing import Any
 from django_q import humanhash
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
-from django_q.dispatch import check_priorities
+from django_q.dispatch import check_broker
 from django_q.elements import check_followers
 from django_q.enqueue import begin_gathering, run_in_place, send, send_each
 from django_q.followers import first_link
@@ -44,7 +44,7 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
     check_limits(options | {"gather": iter_id})
     package = collector(iter_id, func, {"task_name": name} | options | whole)
     check_followers(package)
-    check_priorities(broker or shared_broker(queue), package)
+    check_broker(broker or shared_broker(queue), package)
     begin_gathering(package, queue)
     of_parts = options | {"gather": iter_id, "broker": broker}
     ids = send_each(func, args_iter, kwargs, of_parts)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_q.brokers import Broker
 from django_q.elements import foreseen, named
 from django_q.exceptions import PackageError
-from django_q.models import Delayed
+from django_q.models import Delayed, Task
 from django_q.order_options import time_left
 from django_q.package import Follower, TaskPackage
 from django_q.results import keys, tracking
@@ -26,8 +26,7 @@ def make_ready(broker: Broker, package: TaskPackage, now: datetime | None = None
     Raises PackageError for a priority where the broker knows none, and as `seal_package`.
     """
     priority = package.get("priority") or 0
-    if not broker.can_prioritise:
-        check_priorities(broker, package)
+    check_broker(broker, package)
     delay = time_left(package, now or timezone.now()) if "run_at" in package else 0.0
     if delay and not _holds_back(broker, delay):
         # Who hands it on may be killed before it is forgotten here, and another sends it again.
@@ -37,18 +36,45 @@ def make_ready(broker: Broker, package: TaskPackage, now: datetime | None = None
     )
 
 
-def check_priorities(broker: Broker, package: TaskPackage) -> None:
-    """Raise PackageError if a task, or one that is to follow it, has a priority in vain."""
-    if broker.can_prioritise:
+def check_broker(broker: Broker, package: TaskPackage) -> None:
+    """Raise PackageError for what a task, or one that follows it, wants of a broker in vain."""
+    if broker.can_prioritise and _has_results(broker):
         return
-    _check_priority(broker, package)
+    _check_wishes(broker, package)
     for name, follower in foreseen(package):
         with named(name):
-            _check_priority(broker, follower)
+            _check_wishes(broker, follower)
 
 
-def _check_priority(broker: Broker, package: TaskPackage) -> None:
-    if priority := package.get("priority"):
+def check_transactions(broker: Broker) -> None:
+    """Raise PackageError where no task can be `atomic`: its package is not beside its result."""
+    if _has_results(broker):
+        return
+    alias = router.db_for_write(Task)
+    if not broker.has_transactions:
+        raise PackageError(
+            f"atomic is True, but the broker {type(broker).__name__} keeps packages outside the "
+            f'database. Use the ORM broker, Q_CLUSTER["orm"] = "{alias}", or leave atomic out and '
+            "write the task so that running twice does no harm."
+        )
+    raise PackageError(
+        f"atomic is True, but the packages are in the database {getattr(broker, 'alias', None)!r} "
+        f'and the results in {alias!r}. Set Q_CLUSTER["orm"] to {alias!r}, or let DATABASE_ROUTERS '
+        "send the models of django_q to the other; or leave atomic out."
+    )
+
+
+def _has_results(broker: Broker) -> bool:
+    """Tell whether packages and results can be changed in one transaction."""
+    alias = getattr(broker, "alias", None)
+    return broker.has_transactions and alias == router.db_for_write(Task)
+
+
+def _check_wishes(broker: Broker, package: TaskPackage) -> None:
+    if package.get("atomic"):
+        check_transactions(broker)
+    priority = package.get("priority")
+    if priority and not broker.can_prioritise:
         raise PackageError(
             f"priority is {priority}, and the broker {type(broker).__name__} lends packages "
             f"without regard to priorities. Send what is urgent to a queue of its own "

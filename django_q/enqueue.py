@@ -4,10 +4,11 @@ Also the same walk in place (`sync=True`): built, sealed, opened, executed and r
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
+from django.db import router, transaction
 from django.utils import timezone
 
 from django_q import signals, uniqueness
@@ -17,10 +18,11 @@ from django_q.dispatch import make_ready
 from django_q.elements import check_followers
 from django_q.executor import announce_executed, execute, send_signal
 from django_q.following import followed
+from django_q.models import Task
 from django_q.options import take_options
 from django_q.order_options import settle_order
 from django_q.outbox import post, way_of
-from django_q.package import TaskPackage, build_package
+from django_q.package import Outcome, TaskPackage, build_package
 from django_q.recorder import announce, make_stores, prepare, record
 from django_q.results import gatherings, tracking
 from django_q.sealed import open_package, seal_package
@@ -147,7 +149,8 @@ def run_in_place(package: TaskPackage) -> None:
     queue = package.get("cluster") or Conf.CLUSTER_NAME
     opened = open_package(seal_package(package, queue), queue)
     no_limit = NoLimit()
-    outcome = execute(opened, no_limit, in_place=True)
+    around = _in_transaction if opened.get("atomic") else None
+    outcome = execute(opened, no_limit, in_place=True, around=around)
     announce_executed(outcome, no_limit)
     outcome, prepared = prepare(outcome)
     record([prepared], make_stores())
@@ -156,6 +159,12 @@ def run_in_place(package: TaskPackage) -> None:
         run_in_place(open_package(follower.payload, follower.queue))
     if outcome.error is not None and not package.get("chain_goes_on"):
         raise outcome.error
+
+
+def _in_transaction(call: Callable[[], Outcome]) -> Outcome:
+    """Let what a task writes in place be rolled back when it fails; there is no lease to lose."""
+    with transaction.atomic(using=router.db_for_write(Task)):
+        return call()
 
 
 def _pack(

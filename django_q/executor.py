@@ -5,9 +5,10 @@ Runs in a worker's main thread, or in place with `sync=True`. The one broad catc
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,8 @@ from django.utils import timezone
 from django_q import signals
 from django_q.conf import Conf, logger
 from django_q.current import CurrentTask, enter, leave
-from django_q.exceptions import TaskCancelled, TimeoutException
+from django_q.effect_options import PLAIN
+from django_q.exceptions import PackageError, TaskCancelled, TimeoutException
 from django_q.functions import find_function, function_of
 from django_q.options import LONGEST_TIME
 from django_q.package import FailureCause, Outcome, TaskPackage, function_path
@@ -33,9 +35,16 @@ _REPORT_TIME = 10.0
 #: Modules whose frames an error's text leaves out where they come first.
 _OWN = (
     __name__, find_function.__module__, "django_q.framework.calls", "django_q.coroutines",
+    "django_q.cluster.effects",
 )  # fmt: skip
+#: What is done around the call of a task; gives the outcome of the call.
+Around = Callable[[Callable[[], Outcome]], Outcome]
 #: Seconds a project's own backoff function may take: it computes a number.
 _DECISION_TIME = 1.0
+
+
+class RunVoid(BaseException):
+    """This run does not count: all that it did was rolled back, and nothing of it is recorded."""
 
 
 def time_limit(package: TaskPackage) -> float | None:
@@ -53,20 +62,25 @@ def execute(
     run: Run | None = None,
     *,
     in_place: bool = False,
+    around: Around | None = None,
 ) -> Outcome:
-    """Run a package to its outcome. Raises nothing: what the task raises is a failure.
+    """Run a package to its outcome. What the task raises is a failure; only RunVoid comes out.
 
-    In place there is no limit, and no other run.
+    What `around` raises, which is given the call of the task, is a failure as well. In place there
+    is no limit, and no other run.
     """
     started = timezone.now()
     token = enter(CurrentTask(package, started, None if in_place else time_limit(package), run))
     try:
-        result = _run(package, soft_limit)
+        if around is None:
+            return _run(package, soft_limit, started)
+        return around(functools.partial(_run, package, soft_limit, started))
+    except RunVoid:
+        raise
     except BaseException as error:  # whatever a task raises, SystemExit too, only fails the task
         return see_to(failure(package, started, error), soft_limit, in_place=in_place)
     finally:
         leave(token)
-    return Outcome(package, True, result, started, timezone.now())
 
 
 def failure(package: TaskPackage, started: datetime, error: BaseException) -> Outcome:
@@ -102,14 +116,23 @@ def _cause(error: BaseException) -> FailureCause:
     return FailureCause.TIMEOUT if is_late else FailureCause.ERROR
 
 
-def _run(task: TaskPackage, soft_limit: SoftLimit) -> Any:
+def _run(task: TaskPackage, soft_limit: SoftLimit, started: datetime) -> Outcome:
     # The package is called `task` here for django-q-sentry: it goes through the frames of an error
     # and tells of the task that it finds under that name.
     func = function_of(task)
     with soft_limit.within(time_limit(task), "The task", task["id"]):
         send_signal(signals.pre_execute, func=func, task=task)
         result = func(*task["args"], **task["kwargs"])
-        return asyncio.run(result) if inspect.iscoroutine(result) else result
+        if inspect.iscoroutine(result):
+            result = _await(task, result)
+    return Outcome(task, True, result, started, timezone.now())
+
+
+def _await(task: TaskPackage, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    if task.get("atomic"):
+        coroutine.close()
+        raise PackageError(f"atomic is True, but the task is an async function: {PLAIN}")
+    return asyncio.run(coroutine)
 
 
 def _report(package: TaskPackage, soft_limit: SoftLimit) -> None:

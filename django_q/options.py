@@ -37,10 +37,14 @@ OPTIONS = (
     *RETRY_OPTIONS,
     *ORDER_OPTIONS,
     "on_commit",
+    "atomic",
     *LIMIT_OPTIONS,
 )
 #: Options that the settings of the project that sends decide where the task does not say.
-_SENT_ALONG = (("cached", "CACHED"), ("ack_failure", "ACK_FAILURES"), ("track", "TRACK"))
+_SENT_ALONG = (
+    *(("cached", "CACHED"), ("ack_failure", "ACK_FAILURES")),
+    *(("track", "TRACK"), ("atomic", "ATOMIC")),
+)
 #: Longest name, group and cluster: the width of their columns.
 _LONGEST_LABEL = 100
 #: Longest time limit, some thirty years: the system's timers do not take much more.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypedDict
 from django.utils import timezone
 
 from django_q import humanhash
+from django_q.effect_options import check_effect
 from django_q.functions import LONGEST_PATH, check_element, check_function
 from django_q.options import CALLBACKS, check_options, travelling
 from django_q.order_options import settle_order
@@ -37,6 +38,7 @@ class TaskPackage(TypedDict, total=False):
     run_at: datetime  # ours: not before
     priority: int  # ours: higher ones first, -100 to 100
     on_commit: bool | str  # ours: only until it is sent
+    atomic: bool  # ours: its writes, its row and its end are one transaction
     unique: str | bool  # ours, with the six below: see limit_options
     unique_until: str | float
     unique_else: str
@@ -125,6 +127,7 @@ def build_package(
     Raises PackageError for a function that no worker could find, for labels that are too long and
     for options that mean nothing.
     """
+    called = func
     # What a decorator made of a function, and a task of Django's framework, travel by their path.
     func = getattr(func, "module_path", func)
     check_function("func", func)
@@ -145,6 +148,7 @@ def build_package(
     }
     package |= {key: value for key, value in options.items() if key != "task_name"}
     check_options(package)
+    check_effect(package, called)
     settle_order(package)
     return package  # type: ignore[return-value]
 

@@ -14,6 +14,7 @@ from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
 from django_q.conf import Conf, logger
+from django_q.dispatch import check_transactions
 from django_q.elements import check_followers
 from django_q.exceptions import PackageError
 from django_q.models import Ledger, Schedule
@@ -216,6 +217,8 @@ def _try_out(
     package = build_package(func, args, kwargs, take_options({"q_options": options}))
     check_followers(package)
     seal_package(package, Conf.CLUSTER_NAME)
+    if package.get("atomic"):
+        check_transactions(shared_broker(package.get("cluster")))
 
 
 def _lay_over(row: Schedule, made: Schedule, is_time_given: bool) -> bool:

@@ -60,6 +60,8 @@ class Record(NamedTuple):
     part: Part | None = None
     #: The main thread waits until it is settled, since user code (a hook) runs after it.
     is_awaited: bool = False
+    #: Row, part, followers and acknowledgement were committed with what the task wrote.
+    is_committed: bool = False
     #: Ledger row that is done with; only of packages that were delivered before.
     ledger_key: str | None = None
 
@@ -222,11 +224,12 @@ def record(
 
     Raises ResultsUnavailable with nothing acknowledged when the results cannot be kept.
     """
-    rows = [record.row for record in records if record.to_database and record.row]
-    cached = [CachedRow(r.row, r.to_cache) for r in records if r.row and r.to_cache is not False]
+    new = [record for record in records if not record.is_committed]
+    rows = [record.row for record in new if record.to_database and record.row]
+    cached = [CachedRow(r.row, r.to_cache) for r in new if r.row and r.to_cache is not False]
     if cached:
         _log_duplicates(stores.cache.save_cached(cached))
-    parts = [record.part for record in records if record.part]
+    parts = [record.part for record in new if record.part]
     entries = [entry for record in records for entry in record.entries]
     after = [follower for record in records for follower in record.followers]
     entries += [Entry("track", follower.row) for follower in after if follower.row]

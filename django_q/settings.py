@@ -138,6 +138,9 @@ class Settings:
     on_commit: bool | str = _setting(
         False, "Send when the transaction has committed: True, or `outbox`."
     )
+    atomic: bool = _setting(
+        False, "Commit a task's writes, its result and its end together (`orm`)."
+    )
     sync: bool = _setting(False, "Run every task in place (for tests).")
     # Results
     save_limit: int = _setting(250, "Successes kept; 0: all, -1: none.", "rows", -1)

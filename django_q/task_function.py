@@ -40,6 +40,7 @@ class TaskOptions(TypedDict, total=False):
     on_failure: Any
     on_timeout: Any
     on_commit: bool | str | None
+    atomic: bool | None
     max_attempts: int | None
     retry_delay: float | None
     backoff: Any

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django_q import humanhash
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
-from django_q.dispatch import check_priorities
+from django_q.dispatch import check_broker
 from django_q.elements import (
     check_followers,
     check_member,
@@ -73,7 +73,7 @@ def async_group(calls: Iterable[Any], callback: Any = None, **options: Any) -> G
     options.setdefault("save", Conf.SAVE_LIMIT >= 0)
     with named(name_of("callback", callback)):
         package = _collector(group.callback_id, callback, options)
-        check_priorities(broker or shared_broker(queue), package)
+        check_broker(broker or shared_broker(queue), package)
     begin_gathering(package, queue)
     sent = _send(_parts(calls, options, group.callback_id), broker)
     gatherings.close(group.callback_id, sent.total, sent.last_start)

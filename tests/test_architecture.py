@@ -28,7 +28,7 @@ FLOORS = (
     ("conf",),
     ("functions",),
     ("policy",),
-    ("signing", "checks", "reporters", "limit_options", "order_options"),
+    ("signing", "checks", "reporters", "limit_options", "order_options", "effect_options"),
     ("options",),
     ("package", "apps", "schedule_arguments", "stored"),
     ("sealed", "elements"),

@@ -43,6 +43,8 @@ class Broker:
     can_delete: ClassVar[bool] = False
     #: A receipt may be used by another process than the one that leased.
     portable_receipts: ClassVar[bool] = False
+    #: Calls take part in the caller's transaction in the database that its attribute `alias` names.
+    has_transactions: ClassVar[bool] = False
     #: Other processes see what this one enqueues.
     is_shared: ClassVar[bool] = True
     #: Each call is a paid request over HTTP: nothing is asked more often than needed.
@@ -156,6 +158,10 @@ class Broker:
         for receipt in receipts:
             self.acknowledge(receipt)
 
+    def acknowledge_held(self, receipt: str) -> bool:
+        """Acknowledge; False for a lease that was lost. Only where `has_transactions`."""
+        raise NotImplementedError
+
     def renew(self, receipts: Sequence[str]) -> list[str]:
         """Prolong leases by `Conf.RETRY` from now; the receipts that are valid from now on.
 
@@ -266,8 +272,7 @@ def _as_leases(delivered: Any) -> list[Lease]:
 
 def _lease_of(receipt: Any, payload: Any) -> Lease:
     """Make a lease of an old broker's pair: bytes, integers, None, as its client gave them."""
-    is_bytes = isinstance(payload, bytes)
-    text = payload.decode(errors="backslashreplace") if is_bytes else str(payload)
+    text = payload.decode(errors="backslashreplace") if isinstance(payload, bytes) else str(payload)
     return Lease(receipt, text, deliveries=1 if receipt is None else 0)
 
 

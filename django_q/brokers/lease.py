@@ -24,6 +24,8 @@ class Lease(tuple[str | None, str]):
     recall: int = 0
     #: Seconds for which it is held back when it is given back.
     pause: float = 0.0
+    #: That was a run, which counts when it is given back.
+    is_counted: bool = False
     #: Which of its worker's places it has taken.
     place: int = 0
 

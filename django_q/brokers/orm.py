@@ -46,7 +46,7 @@ class ORM(Broker):
     """
 
     has_receipts = can_renew = can_release = can_delay = can_delete = portable_receipts = True
-    can_prioritise = True
+    can_prioritise = has_transactions = True
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
@@ -137,6 +137,10 @@ class ORM(Broker):
     def acknowledge_many(self, receipts: Sequence[str]) -> None:
         """Delete the rows that these receipts still hold."""
         self._run(lambda rows: rows.acknowledge(_held(receipts)))
+
+    def acknowledge_held(self, receipt: str) -> bool:
+        """Delete the row that this receipt holds; False where it holds none any more."""
+        return self._run(lambda rows: rows.acknowledge(_held([receipt]))) > 0
 
     def renew(self, receipts: Sequence[str]) -> list[str]:
         """Prolong what these receipts hold, be it lapsed, until somebody else leases it."""

@@ -161,9 +161,9 @@ class Rows:
 
     # -- take back -------------------------------------------------------------------------
 
-    def acknowledge(self, held: Held) -> None:
-        """Delete what is held."""
-        self._change_held(self._sql.acknowledge, [], held)
+    def acknowledge(self, held: Held) -> int:
+        """Delete what is held; how many rows."""
+        return self._change_held(self._sql.acknowledge, [], held)
 
     def renew(self, held: Held) -> set[str]:
         """Prolong what is held; the receipts of which that is true."""

@@ -21,7 +21,7 @@ _METERED_TURN = 1.0
 #: Flags that hold if they hold for every queue, and if they hold for any.
 _ALL = (
     *("has_receipts", "can_renew", "can_release", "can_delay", "can_prioritise", "can_delete"),
-    *("portable_receipts", "is_shared"),
+    *("portable_receipts", "is_shared", "has_transactions"),
 )
 _ANY = ("release_counts", "is_metered")
 
@@ -188,6 +188,10 @@ class Several(Broker):
         """Acknowledge with each queue what is of it."""
         for _, member, own in self._sorted(receipts):
             member.acknowledge_many(own)
+
+    def acknowledge_held(self, receipt: str) -> bool:
+        """Acknowledge with its queue; False for a lease that was lost."""
+        return any(member.acknowledge_held(own[0]) for _, member, own in self._sorted([receipt]))
 
     def fail(self, task_id: str) -> None:
         """Take a package away that cannot be opened."""

@@ -99,7 +99,7 @@ class Burial:
 
     def _judge(self, slot: Slot, position: int, mark: Mark, obituary: Obituary) -> None:
         """Charge the death to what ran, and let it come back; the ledger decides what then."""
-        is_started = mark.phase in (Phase.OPENING, Phase.RUNNING)
+        is_started = mark.phase in (Phase.OPENING, Phase.RUNNING) and not self._is_gone(mark)
         if is_started and obituary.cause is Cause.HARD_LIMIT:
             self._condemn(mark)
         elif is_started and obituary.cause is Cause.CANCELLED:
@@ -118,6 +118,15 @@ class Burial:
             self._broker.release([mark.receipt], counted=not is_forgotten)
             if mark.task_id:
                 tracking.requeue(mark.task_id, is_known=not is_forgotten)
+
+    def _is_gone(self, mark: Mark) -> bool:
+        """Tell whether a package was taken away by its run, which committed all it did with that.
+
+        The worker died before it could say so: there is nothing to be charged.
+        """
+        if mark.receipt is None or not self._broker.has_transactions:
+            return False
+        return not self._broker.renew([mark.receipt])
 
     def _charge(self, mark: Mark, reason: str) -> None:
         if mark.receipt is None:

@@ -65,6 +65,8 @@ class Clerk(threading.Thread):
         life: multiprocessing.connection.Connection,
     ) -> None:
         super().__init__(name="clerk", daemon=True)
+        #: The queue it serves, or the name of the cluster that serves several.
+        self.queue = broker.list_key
         self.inbox: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         #: Since when nothing more can begin (monotonic); 0 while something can.
         self.busy_since = 0.0

@@ -23,7 +23,6 @@ from django_q.cluster.worker import Worker, leave_connections
 from django_q.conf import Conf
 from django_q.coroutines import announce_start, coroutine_function, see_to_failure
 from django_q.exceptions import ResultsUnavailable
-from django_q.executor import execute
 from django_q.package import Outcome, TaskPackage
 from django_q.recorder import Record, Stores, announce
 from django_q.results.ledger import History
@@ -129,7 +128,8 @@ class ConcurrentWorker(Worker):
         return past
 
     def _start(self, lease: Lease, package: TaskPackage) -> None:
-        func = coroutine_function(package)
+        # One that is to be atomic fails where functions run, which says why.
+        func = None if package.get("atomic") else coroutine_function(package)
         if func is None and not self._has_threads:
             # In this thread, which begins nothing else meanwhile.
             super()._start(lease, package)
@@ -148,11 +148,12 @@ class ConcurrentWorker(Worker):
             self._loop.submit(func, run, ending)
 
     def _run_in_thread(self, lease: Lease, run: Run) -> Deed:
-        outcome = execute(run.package, self._limits, run)
-        self._clerk.tracker.end(run)
-        outcome, record = self._conclude(lease, outcome, self._limits)
+        ended = self._call(lease, run, self._limits)
         self._has_ended(lease, run)
-        return functools.partial(self._end, lease, outcome, record, in_thread=True)
+        if ended is None:
+            self._limits.forget(run.id)
+            return functools.partial(self._give_up, lease, in_thread=True)
+        return functools.partial(self._end, lease, *ended, in_thread=True)
 
     def _has_ended(self, lease: Lease, run: Run) -> None:
         """Say so in the slot: the main thread may be busy, and the task's limit is over.

@@ -16,7 +16,7 @@ def together(leases: Sequence[Lease]) -> list[list[Lease]]:
     groups: dict[tuple[object, ...], list[Lease]] = {}
     for lease in leases:
         alone = id(lease) if lease.receipt is None else None
-        groups.setdefault((lease.queue, lease.pause, alone), []).append(lease)
+        groups.setdefault((lease.queue, lease.pause, lease.is_counted, alone), []).append(lease)
     return list(groups.values())
 
 
@@ -30,7 +30,8 @@ def give_back(broker: Broker, leases: Sequence[Lease]) -> bool:
         queue = first.queue or broker.list_key
         dispatch(broker.of_queue(queue), [Follower(queue, first.payload, first.pause)])
     elif broker.can_release:
-        broker.release(
-            [lease.receipt for lease in leases if lease.receipt is not None], first.pause
-        )
+        receipts = [lease.receipt for lease in leases if lease.receipt is not None]
+        # A broker of one's own may know of no more.
+        more = {"counted": True} if first.is_counted else {}
+        broker.release(receipts, first.pause, **more)
     return True

@@ -15,7 +15,8 @@ from django_q.order_options import time_left
 from django_q.package import Follower
 from django_q.recorder import Record, Stores, record
 from django_q.results import ledger, rejected, tracking
-from django_q.results.gatherings import Ready, claimed, complete
+from django_q.results.entries import write_entries
+from django_q.results.gatherings import Ready, claimed, complete, keep_parts
 from django_q.results.rejected import Rejection
 
 
@@ -34,7 +35,8 @@ class Settlement:
 
         Raises ResultsUnavailable or BrokerUnavailable; then nothing is lost.
         """
-        done = [r.receipt for r in records if r.acknowledge and r.receipt is not None]
+        new = [r for r in records if not r.is_committed]
+        done = [r.receipt for r in new if r.acknowledge and r.receipt is not None]
 
         gatherings = {r.part.gathering for r in records if r.part}
         alias = getattr(self._broker, "alias", None)
@@ -48,7 +50,8 @@ class Settlement:
                 self._broker.acknowledge_many(done)
             self._sent.difference_update(_followers(records))
 
-        record(records, self._stores, after_rows, alias)
+        if new or any(r.entries for r in records):
+            record(records, self._stores, after_rows, alias)
         if shares:
             # Only after the commit do two who write the last parts see each other's.
             self._afterwards(lambda: self.send_gathered(gatherings))
@@ -56,6 +59,20 @@ class Settlement:
         known = [r.ledger_key for r in records if r.ledger_key and r.acknowledge]
         if known:
             self._afterwards(lambda: ledger.forget(known))
+
+    def settle_within(self, done: Record) -> None:
+        """Settle one outcome in the caller's transaction; the rest is `settle`'s, once committed.
+
+        Raises RunVoid where another run has the package, or stands in the books.
+        """
+        if done.receipt is None or not self._broker.acknowledge_held(done.receipt):
+            raise RunVoid("lost its lease while it ran, so another run has its place")
+        if done.to_database and done.row and not self._stores.database.keep(done.row):
+            raise RunVoid("ran twice, and the success of the other run stands")
+        if done.part:
+            keep_parts([done.part])
+        write_entries(done.entries)
+        self._send_followers([done], is_final=False)
 
     def _afterwards(self, work: Callable[[], object]) -> None:
         """Do what the housekeeper does too, later: no reason to settle, and send, all once more."""

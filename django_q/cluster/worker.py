@@ -18,6 +18,7 @@ from django_q.brokers import Lease
 from django_q.brokers.orm_trouble import close_hung_up
 from django_q.cluster.admission import Admission
 from django_q.cluster.clerk import Clerk
+from django_q.cluster.effects import Effects
 from django_q.cluster.lifetime import Lifetime
 from django_q.cluster.outbox import Finished
 from django_q.cluster.past import Past
@@ -29,7 +30,6 @@ from django_q.executor import (
     announce_executed,
     close_connections,
     decided,
-    execute,
     send_signal,
     time_limit,
 )
@@ -41,6 +41,7 @@ from django_q.recorder import Record, Stores, announce, pack, prepare
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
 from django_q.retries import log_retry
+from django_q.run import Run
 from django_q.sealed import open_package
 from django_q.soft_limit import SoftLimit
 
@@ -54,6 +55,7 @@ class Worker:
         self._clerk = clerk
         self._past = Past(stores, self._may_start, clerk, self._pause)
         self._admission = Admission(self._past)
+        self._effects = Effects(clerk.queue, stores)
         self._soft_limit = SoftLimit()
         clerk.tracker.interrupt = self._soft_limit.cancel
         self._pid = os.getpid()
@@ -175,7 +177,8 @@ class Worker:
             now = timezone.now()
             self._mark(Phase.RUNNING, lease, package)
             failed = Outcome(package, False, verdict.text, now, now, cause=verdict.cause)
-            self._finish(lease, decided(failed, self._soft_limit))
+            failed = decided(failed, self._soft_limit)
+            self._finish(lease, *self._conclude(lease, failed, self._soft_limit))
         elif not self._is_postponed(lease, package):
             self._start(lease, package)
 
@@ -186,9 +189,19 @@ class Worker:
             path = function_path(package["func"])
             self._title.show_task(package["name"], path, package.get("group"))
         run = self._clerk.tracker.begin(package)
-        outcome = execute(package, self._soft_limit, run)
+        ended = self._call(lease, run, self._soft_limit)
+        if ended is not None:
+            self._finish(lease, *ended)
+
+    def _call(self, lease: Lease, run: Run, soft_limit: SoftLimit) -> tuple[Outcome, Record] | None:
+        """Run a task, and make the record of its outcome; None for a run that does not count."""
+        ended = self._effects.execute(lease, run, soft_limit)
         self._clerk.tracker.end(run)
-        self._finish(lease, outcome)
+        if ended is None:
+            self._clerk.give_back(lease)
+            return None
+        outcome, committed = ended
+        return self._conclude(lease, outcome, soft_limit, committed)
 
     def _is_postponed(self, lease: Lease, package: TaskPackage) -> bool:
         """Tell whether the task may not start yet, and let it come back later."""
@@ -235,8 +248,7 @@ class Worker:
             mark += (package["id"], name, function_path(package["func"]))
         self._slot.write_mark(Mark(*mark), lease.place)
 
-    def _finish(self, lease: Lease, outcome: Outcome) -> None:
-        outcome, record = self._conclude(lease, outcome, self._soft_limit)
+    def _finish(self, lease: Lease, outcome: Outcome, record: Record) -> None:
         half = self._keep(outcome, record)
         if half is not None:
             self._clerk.hand_over(Finished(record, lease.receipt, half))
@@ -250,7 +262,11 @@ class Worker:
             announce(outcome, record, self._soft_limit)
 
     def _conclude(
-        self, lease: Lease, outcome: Outcome, soft_limit: SoftLimit
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        soft_limit: SoftLimit,
+        committed: Record | None = None,
     ) -> tuple[Outcome, Record]:
         """Make the record of an outcome, with all user code that belongs to that."""
         if os.getpid() != self._pid:
@@ -261,7 +277,7 @@ class Worker:
             # Their time is not the task's.
             self._mark(Phase.RUNNING, lease, outcome.package)
             announce_executed(outcome, soft_limit)
-        return prepare(outcome, lease)
+        return (outcome, committed) if committed else prepare(outcome, lease)
 
     def _keep(self, outcome: Outcome, record: Record) -> int | None:
         """Write an outcome into the journal; None when it has to be settled at once."""

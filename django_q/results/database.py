@@ -72,11 +72,19 @@ class DatabaseStore(ResultStore):
         found = self._patiently(lambda: list(self._look([task_id], "attempt_count")))
         return int(found[0][0]) if found else 0
 
+    def keep(self, row: Row) -> bool:
+        """Write one row in the caller's transaction; False where another run's success stands.
+
+        Raises what the database makes of it.
+        """
+        self._writer.upsert(row)
+        return not self._recorded_by_others([row])
+
     # -- the two ways to write -------------------------------------------------------------
 
     def _save_batch(self, rows: Sequence[Row], within: Callable[[], None]) -> list[str]:
         """Write new rows in one go. Raises _BatchRefused if one cannot be taken as it is."""
-        with self._transaction():
+        with self.transaction():
             try:
                 if rows:
                     self._writer.insert(rows)
@@ -90,7 +98,7 @@ class DatabaseStore(ResultStore):
     def _save_row_by_row(self, rows: Sequence[Row], within: Callable[[], None]) -> list[str]:
         """Write each row for itself: over a recorded failure, never over a success."""
         refused: dict[str, tuple[Row, str]] = {}
-        with self._transaction():
+        with self.transaction():
             for row in rows:
                 error = self._refusal(row)
                 if error is not None:
@@ -152,7 +160,7 @@ class DatabaseStore(ResultStore):
     # -- the connection --------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """Open a transaction that is meant to write.
 
         SQLite has to know that from the start: what began with a read cannot wait for its turn.

@@ -4,6 +4,8 @@
 
 import threading
 
+from django.db import transaction
+
 from django_q.brokers.base import Broker
 from django_q.testing.broker_ground import BrokerGround
 
@@ -92,6 +94,21 @@ class LeaseTests(BrokerGround):
         self.broker.acknowledge_many([first, first, second])
         self.broker.acknowledge(second)
 
+        self.have_sizes(0, 0)
+
+    def test_what_is_acknowledged_in_a_transaction_goes_with_its_commit(self) -> None:
+        self.need("has_transactions")
+        alias = getattr(self.broker, "alias", None)
+        self.put("a")
+        (receipt,) = self.receipts(self.take(1))
+
+        with transaction.atomic(using=alias):
+            assert self.broker.acknowledge_held(receipt)
+            transaction.set_rollback(True, using=alias)
+
+        self.have_sizes(0, 1)
+        assert self.broker.acknowledge_held(receipt)
+        assert not self.broker.acknowledge_held(receipt)
         self.have_sizes(0, 0)
 
     def test_another_broker_may_use_a_receipt(self) -> None:

@@ -24,6 +24,7 @@ FLAGS: Mapping[str, str] = {
     "can_release": "Given back at once",
     "release_counts": "Counts what is given back as delivered",
     "portable_receipts": "Receipts hold in other processes",
+    "has_transactions": "Takes part in transactions",
     "can_delay": "Holds packages back",
     "can_prioritise": "Lends higher priorities first",
     "can_delete": "Deletes a waiting package",

@@ -7,13 +7,14 @@ import pytest
 from django.utils import timezone
 
 from django_q.brokers import Broker, Lease
-from django_q.cluster.scoreboard import Mark, Phase
+from django_q.brokers.orm import ORM
+from django_q.cluster.scoreboard import Cause, Mark, Phase
 from django_q.exceptions import BrokerUnavailable, ResultsUnavailable
-from django_q.models import Task
+from django_q.models import Ledger, Task
 from django_q.package import Outcome, build_package
 from django_q.recorder import pack, prepare
 from django_q.results.database import DatabaseStore
-from tests.unit.grave import Grave, Moody, deaths
+from tests.unit.grave import KILLED, Grave, Moody, deaths
 
 Configure = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("database")
@@ -170,3 +171,20 @@ def test_receipts_of_unsettled_outcomes_are_known(grave: Grave) -> None:
     grave.finish(lease)
 
     assert grave.burial.unsettled_receipts(grave.slot) == [lease.receipt] != [other.receipt]
+
+
+@pytest.mark.parametrize("cause", [Cause.NONE, Cause.HARD_LIMIT])
+def test_a_run_that_has_committed_its_end_is_charged_with_nothing(
+    q_cluster: Configure, cause: Cause
+) -> None:
+    """Tasks with `atomic` do that themselves, and may be killed before they can say so."""
+    q_cluster(orm="default")
+    grave = Grave(ORM("default"))
+    running, waiting = grave.lease(2)
+    grave.mark(running)
+    grave.broker.acknowledge(str(running.receipt))
+
+    grave.bury(KILLED._replace(cause=cause))
+
+    assert grave.back() == {waiting.id: 1}
+    assert not Ledger.objects.exists()
