@@ -232,7 +232,7 @@ def _atomic(raw: dict[str, Any]) -> list[CheckMessage]:
         cure = 'Leave "atomic" out until all clusters are of this release.'
     else:
         return []
-    return [Error(f'Q_CLUSTER["atomic"] is True, but {what}.', cure, id="django_q.E014")]
+    return [Error(f'Q_CLUSTER["atomic"] is True, but {what}.', cure, id="django_q.E016")]
 
 
 def _imported(path: str) -> Any:

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
+from django_q.brokers import shared_broker
 from django_q.conf import Conf, logger
 from django_q.dispatch import check_transactions
 from django_q.elements import check_followers

@@ -11,6 +11,7 @@ from django_q.brokers import Broker, get_broker
 from django_q.conf import Conf, logger
 from django_q.dispatch import dispatch
 from django_q.exceptions import BrokerError, PayloadTooLarge, ResultsUnavailable
+from django_q.executor import RunVoid
 from django_q.order_options import time_left
 from django_q.package import Follower
 from django_q.recorder import Record, Stores, record

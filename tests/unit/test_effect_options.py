@@ -113,7 +113,7 @@ def test_the_option_is_taken_from_wherever_options_are(q_cluster: Configure) -> 
 )
 def test_a_setting_that_cannot_be_kept_is_an_error(settings: dict[str, Any], text: str) -> None:
     with override_settings(Q_CLUSTER=settings | {"atomic": True}):
-        (message,) = [found for found in check_settings() if found.id == "django_q.E014"]
+        (message,) = [found for found in check_settings() if found.id == "django_q.E016"]
 
     assert text in message.msg
     assert message.hint
@@ -123,7 +123,7 @@ def test_a_database_of_its_own_for_results_is_an_error(monkeypatch: pytest.Monke
     monkeypatch.setenv("TEST_ALIAS", "results")
 
     with override_settings(Q_CLUSTER={"orm": "default", "atomic": True}):
-        messages = [found.msg for found in check_settings() if found.id == "django_q.E014"]
+        messages = [found.msg for found in check_settings() if found.id == "django_q.E016"]
 
     assert "in the database 'default' and the results in the database 'results'" in messages[0]
 
