@@ -21,6 +21,7 @@ from django_q.cluster.clerk import Clerk
 from django_q.cluster.effects import Effects
 from django_q.cluster.lifetime import Lifetime
 from django_q.cluster.outbox import Finished
+from django_q.cluster.outcome_log import log_outcome
 from django_q.cluster.past import Past
 from django_q.cluster.scoreboard import Mark, Phase, Slot, State
 from django_q.cluster.title import title_of
@@ -36,11 +37,10 @@ from django_q.executor import (
 from django_q.followers import follower_of, what_follows
 from django_q.following import last_entries
 from django_q.limit_options import LIMITS
-from django_q.package import FailureCause, Outcome, TaskPackage, function_path
+from django_q.package import Outcome, TaskPackage, function_path
 from django_q.recorder import Record, Stores, announce, pack, prepare
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
-from django_q.retries import log_retry
 from django_q.run import Run
 from django_q.sealed import open_package
 from django_q.soft_limit import SoftLimit
@@ -286,7 +286,7 @@ class Worker:
             # Before the next package starts: a killed worker loses what ran, nothing finished.
             half = self._slot.journal.append(pack(record))
         self._lifetime.count()
-        _log(outcome)
+        log_outcome(outcome)
         return half
 
 
@@ -296,19 +296,3 @@ def leave_connections() -> None:
         close_connections()
     except Exception:  # the end of a broken connection must not be the end of the worker
         logger.exception("A database connection could not be closed")
-
-
-def _log(outcome: Outcome) -> None:
-    package = outcome.package
-    if outcome.success:
-        logger.debug("Processed %s [%s]", package["name"], package["id"])
-        return
-    if outcome.again_in is not None:
-        log_retry(outcome)
-        return
-    if outcome.cause is FailureCause.CANCELLED:
-        logger.info("Cancelled %s [%s]", package["name"], package["id"])
-        return
-    path = function_path(package["func"])
-    reason = str(outcome.result).split("\n", 1)[0].partition(" : Traceback")[0]
-    logger.error("Failed %s [%s] (%s): %s", package["name"], package["id"], path, reason)
