@@ -65,8 +65,6 @@ class Clerk(threading.Thread):
         life: multiprocessing.connection.Connection,
     ) -> None:
         super().__init__(name="clerk", daemon=True)
-        #: The queue it serves, or the name of the cluster that serves several.
-        self.queue = broker.list_key
         self.inbox: queue.SimpleQueue[Lease | None] = queue.SimpleQueue()
         #: Since when nothing more can begin (monotonic); 0 while something can.
         self.busy_since = 0.0
@@ -98,6 +96,11 @@ class Clerk(threading.Thread):
         self._main_has_left = False
         self._patience = Patience()
         self._ask_again, self._empty_pause = 0.0, _EMPTY_PAUSE
+
+    @property
+    def queue(self) -> str:
+        """The queue it serves, or the name of the cluster that serves several."""
+        return self._broker.list_key
 
     # -- called by the main thread ------------------------------------------------------------
 
