@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.conf import settings as django_settings
-from django.utils.translation import gettext_lazy as _
 
 from django_q.settings import Settings, effective_settings, setting_types, wrong_values
 from django_q.signposts import signposts
+from django_q.texts import gettext_lazy as _
 
 __all__ = ["Conf", "Settings", "effective_settings", "logger", "wrong_values"]
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from babel import Locale
 from babel.messages import Catalog, extract, mofile, pofile
 
+from django_q.texts import CONTEXT
+
 ROOT = Path(__file__).parents[1]
 LOCALE = ROOT / "django_q" / "locale"
 #: Directory names as Django wants them.
@@ -86,8 +88,9 @@ def merged(language: str) -> Catalog:
     # Babel's own differ from version to version.
     new.mime_headers = [("Plural-Forms", old.plural_forms)]
     for text, file in sorted(texts(), key=lambda found: (found[1], str(found[0]))):
-        known = old.get(text[0] if isinstance(text, tuple) else text)
-        new.add(text, known.string if known else None, locations=[(file, 0)])
+        known = old.get(text[0] if isinstance(text, tuple) else text, CONTEXT)
+        string = known.string if known else None
+        new.add(text, string, locations=[(file, 0)], context=CONTEXT)
     return new
 
 

@@ -21,7 +21,7 @@ PACKAGE = ROOT / "django_q"
 #: package: it is plain memory.
 FLOORS = (
     ("signposts",),
-    ("exceptions", "signals", "humanhash", "recurrence"),
+    ("exceptions", "signals", "humanhash", "recurrence", "texts"),
     ("cluster.journal", "cluster.copies", "json_format"),
     ("broker_url", "masks", "cluster.scoreboard", "soft_limit"),
     ("settings",),

@@ -5,9 +5,9 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
 
 from django_q.admin.pages import FoundAdmin, moment_text
+from django_q.texts import gettext_lazy as _
 
 
 class DelayedAdmin(FoundAdmin):

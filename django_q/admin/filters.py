@@ -12,8 +12,9 @@ from django.db.models import Field, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.formats import number_format
 from django.utils.functional import cached_property
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+
+from django_q.texts import gettext
+from django_q.texts import gettext_lazy as _
 
 # The stubs take a parameter that the class does not.
 if TYPE_CHECKING:

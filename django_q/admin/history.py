@@ -6,12 +6,12 @@ from django.db.models import QuerySet
 from django.utils.formats import number_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
 
 from django_q.admin.pages import moment_text
 from django_q.admin.showing import error_block
 from django_q.models import Attempt, Task
 from django_q.monitor.text import duration_text
+from django_q.texts import gettext
 
 #: Attempts that are shown: the newest. Each may have a long traceback.
 _SHOWN = 20

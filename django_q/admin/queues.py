@@ -9,8 +9,6 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 
 from django_q.admin.looking import LONGEST, look_into_package
 from django_q.admin.pages import FoundAdmin, ReadAdmin, load_heads, moment_text, text_block
@@ -19,6 +17,8 @@ from django_q.conf import Conf
 from django_q.dispatch import forget_packages
 from django_q.models import OrmQ
 from django_q.package import function_path
+from django_q.texts import gettext
+from django_q.texts import gettext_lazy as _
 
 #: Packages that are looked into together: their heads are up to 64 KB long.
 _LOOK = 100

@@ -8,8 +8,6 @@ from django.db.models import QuerySet
 from django.db.models.functions import Length, Substr
 from django.http import HttpRequest
 from django.utils.formats import number_format
-from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
 
 from django_q.admin import acting
 from django_q.admin.looking import LONGEST, look_into_package
@@ -17,6 +15,8 @@ from django_q.admin.pages import FoundAdmin, moment_text, text_block
 from django_q.admin.results import tell
 from django_q.admin.showing import fold, show
 from django_q.models import Rejected
+from django_q.texts import gettext, ngettext
+from django_q.texts import gettext_lazy as _
 
 
 class RejectedAdmin(FoundAdmin):

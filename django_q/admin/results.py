@@ -13,8 +13,6 @@ from django.http.response import HttpResponse
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
 
 from django_q.admin import acting
 from django_q.admin.history import has_history, history_block
@@ -24,6 +22,8 @@ from django_q.admin.showing import error_block, headline, path_text, show
 from django_q.exceptions import UnreadableValue
 from django_q.models import Task
 from django_q.monitor.text import duration_text
+from django_q.texts import gettext, ngettext
+from django_q.texts import gettext_lazy as _
 
 _PICKLED = ("args", "kwargs", "result")
 _GENERAL = ("id", "func", "hook", "group", "cluster", "attempt_count")

@@ -11,8 +11,6 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html_join
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from django_q.admin.pages import EMPTY, ButtonAdmin, moment_text
 from django_q.admin.showing import path_text, show
@@ -25,6 +23,8 @@ from django_q.punctuality import LATE, queue_of
 from django_q.recurrence import explain_cron
 from django_q.scheduler import run_now
 from django_q.status import Stat
+from django_q.texts import gettext_lazy as _
+from django_q.texts import ngettext
 
 if TYPE_CHECKING:
     _ModelForm = forms.ModelForm[Schedule]

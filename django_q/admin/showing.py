@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import ngettext
 
 from django_q.admin.looking import StandIn
+from django_q.texts import ngettext
 
 #: Characters of a shown value, and of one piece of it.
 LONGEST = 20_000

@@ -10,8 +10,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
 
 from django_q.admin import acting
 from django_q.admin.pages import ReadAdmin, moment_text
@@ -20,6 +18,8 @@ from django_q.admin.showing import path_text
 from django_q.models import Tracked
 from django_q.monitor.text import duration_text
 from django_q.states import is_lost
+from django_q.texts import gettext, ngettext
+from django_q.texts import gettext_lazy as _
 
 
 class StateFilter(admin.SimpleListFilter):

@@ -1,7 +1,8 @@
 """Packages whose time has not come, where the broker cannot hold them back itself."""
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+
+from django_q.texts import gettext_lazy as _
 
 
 class Delayed(models.Model):

@@ -7,7 +7,8 @@ results, so that no two clusters can lose one another's.
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+
+from django_q.texts import gettext_lazy as _
 
 
 class Gathering(models.Model):

@@ -7,7 +7,8 @@ package's second delivery on.
 import hashlib
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+
+from django_q.texts import gettext_lazy as _
 
 
 class Ledger(models.Model):

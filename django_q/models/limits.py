@@ -4,7 +4,8 @@ Rows are there only for tasks that ask for them.
 """
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+
+from django_q.texts import gettext_lazy as _
 
 
 class UniqueKey(models.Model):

@@ -9,11 +9,11 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 from django.utils.functional import cached_property
-from django.utils.translation import gettext_lazy as _
 
 from django_q.models.columns import column
 from django_q.package import function_path
 from django_q.sealed import open_package
+from django_q.texts import gettext_lazy as _
 
 _SHOWN_APART = frozenset({"id", "name", "group", "func", "args", "kwargs"})
 

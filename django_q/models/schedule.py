@@ -10,13 +10,13 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from django_q.models.columns import column, link_to_task
 from django_q.models.task import Task
 from django_q.models.timing import Timed, as_stored
 from django_q.models.validators import validate_cron, validate_kwarg
 from django_q.schedule_arguments import is_sealed, parse_args, parse_kwargs
+from django_q.texts import gettext_lazy as _
 
 #: Columns whose change says something about others.
 _WATCHED = ("cron", "schedule_type", "enabled", "next_run")

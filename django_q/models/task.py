@@ -6,10 +6,10 @@ Rows are written by the database result store in a worker's clerk thread, and re
 from typing import Any, ClassVar
 
 from django.db import models
-from django.utils.translation import gettext_lazy as _
 
 from django_q.models.stored_field import StoredField
 from django_q.package import FailureCause
+from django_q.texts import gettext_lazy as _
 
 
 def _stored(name: Any, text: Any) -> Any:

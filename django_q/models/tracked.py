@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from django.db import models
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
+
+from django_q.texts import gettext_lazy as _
 
 
 class Tracked(models.Model):

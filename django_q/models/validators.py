@@ -4,9 +4,9 @@ import keyword
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
-from django.utils.translation import gettext_lazy as _
 
 from django_q.recurrence import advance_cron
+from django_q.texts import gettext_lazy as _
 
 
 def validate_cron(value: str) -> None:

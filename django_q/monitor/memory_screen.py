@@ -4,14 +4,13 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
-
 from django_q import __version__
 from django_q.monitor.memory_use import ClusterMemory, Machine, Process
 from django_q.monitor.paint import Paint
 from django_q.monitor.text import cut, fill, local_text, size_text, table
 from django_q.monitor.watch_screen import no_cluster
+from django_q.texts import gettext as _
+from django_q.texts import ngettext
 
 #: Columns of the plain form, and the fewest that a screen is laid out for.
 _WIDTH = 80

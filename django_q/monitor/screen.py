@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from django.utils.translation import gettext as _
-
 from django_q import __version__
 from django_q.monitor.overview import Overview, Schedules, Tasks, running
 from django_q.monitor.text import cut, cut_start, duration_text, fill, local_text, table
 from django_q.status import Stat
+from django_q.texts import gettext as _
 
 #: Columns of a screen.
 _WIDTH = 80

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from django.utils.translation import gettext as _
-
 from django_q.monitor.paint import Paint
+from django_q.texts import gettext as _
 
 blessed: Any
 try:

@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from django.utils.translation import gettext as _
-
 from django_q import __version__
 from django_q.conf import Conf
 from django_q.monitor.paint import Brush, Paint
 from django_q.monitor.text import cut, cut_start, duration_text, fill, local_text, table, text_width
 from django_q.monitor.watch import Sight
 from django_q.status import Stat, WorkerState
+from django_q.texts import gettext as _
 
 #: Columns of the plain form, and the fewest that a screen is laid out for.
 _WIDTH = 80

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.utils import translation
-from django.utils.translation import gettext as translated
-from django.utils.translation import ngettext
+from django.utils.translation import gettext as djangos
 
 from django_q.monitor.memory_screen import Reading, memory_lines
 from django_q.monitor.memory_use import ClusterMemory, Machine, Process, Usage
@@ -18,6 +17,8 @@ from django_q.monitor.screen import overview_lines
 from django_q.monitor.text import text_width
 from django_q.monitor.watch import Sight
 from django_q.monitor.watch_screen import View, screen_lines, snapshot_lines
+from django_q.texts import CONTEXT, ngettext
+from django_q.texts import gettext as translated
 from scripts import messages
 from tests.unit.heartbeats import start_cluster
 from tests.unit.rows import START
@@ -96,7 +97,8 @@ def test_what_django_reads_is_what_people_edit(language: str) -> None:
         if message.id:
             source = forms(message.id)
             for number, string in enumerate(forms(message.string)):
-                key = source[0] if len(source) == 1 else (source[0], number)
+                text = f"{CONTEXT}\x04{source[0]}"
+                key = text if len(source) == 1 else (text, number)
                 assert compiled._catalog[key] == string  # type: ignore[attr-defined]
 
 
@@ -128,6 +130,25 @@ def test_templates_have_no_texts_but_djangos() -> None:
 def test_django_speaks_the_language(language: str) -> None:
     with translation.override(CODES.get(language, language)):
         assert translated("Failed tasks") != "Failed tasks"
+
+
+@languages
+def test_every_text_has_our_context(language: str) -> None:
+    catalogue = messages.read(language)
+
+    assert {message.context for message in catalogue if message.id} == {CONTEXT}
+
+
+def test_our_words_are_not_put_into_the_mouths_of_others() -> None:
+    with translation.override("de"):
+        assert (translated("None"), djangos("None")) == ("Ohne", "-")
+        assert (translated("Next"), djangos("Next")) == ("Nächster Beginn", "Next")
+
+
+def test_no_text_is_translated_as_anybodys() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        is_ours = path.name != "texts.py" and "translation import" in path.read_text("utf-8")
+        assert not is_ours, f"{path}: take gettext from django_q.texts"
 
 
 def test_russian_has_its_plurals() -> None:

@@ -8,13 +8,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from django_q.brokers import Broker, broker_path, get_broker, shared_broker
 from django_q.dispatch import forget_queue
 from django_q.exceptions import BrokerError, ConfigurationError, ResultsUnavailable
 from django_q.models import Rejected
 from django_q.monitor.pipe import until_the_reader_leaves
+from django_q.texts import gettext as _
 
 #: Characters of a payload that a list shows; `rejected show` gives all of it.
 _SHORT = 40

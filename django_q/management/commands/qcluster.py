@@ -7,13 +7,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.translation import gettext as _
 
 from django_q.cluster.cluster import Cluster
 from django_q.cluster.console import configure_logging
 from django_q.cluster.reloader import run_with_reloader
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError, ConfigurationError
+from django_q.texts import gettext as _
 
 
 class Command(BaseCommand):

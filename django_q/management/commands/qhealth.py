@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.translation import gettext as _
 
 from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError
 from django_q.status import Stat
+from django_q.texts import gettext as _
 
 #: A file that was touched within so many seconds is fresh: it is touched each second.
 _FRESH = 15.0

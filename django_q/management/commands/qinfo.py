@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
-from django.utils.translation import gettext as _
 
 from django_q.brokers import broker_path
 from django_q.conf import Conf
@@ -16,6 +15,7 @@ from django_q.monitor.pipe import until_the_reader_leaves
 from django_q.monitor.screen import overview_lines
 from django_q.monitor.settings import shown_settings
 from django_q.status import Stat
+from django_q.texts import gettext as _
 
 
 class Command(BaseCommand):

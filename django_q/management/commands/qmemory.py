@@ -8,7 +8,6 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError, DjangoQError
@@ -18,6 +17,7 @@ from django_q.monitor.memory_use import Machine, Process, cluster_memory, machin
 from django_q.monitor.paint import Paint
 from django_q.monitor.pipe import until_the_reader_leaves
 from django_q.status import Stat
+from django_q.texts import gettext as _
 
 #: Seconds between two pictures: reading the memory of a large process takes the kernel some time.
 _PERIOD = 2.0

@@ -6,7 +6,6 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.translation import gettext as _
 
 from django_q.exceptions import DjangoQError
 from django_q.monitor import terminal
@@ -15,6 +14,7 @@ from django_q.monitor.paint import Paint
 from django_q.monitor.pipe import until_the_reader_leaves
 from django_q.monitor.watch import Sight, Watch
 from django_q.monitor.watch_screen import View, chosen_cluster, screen_lines, snapshot_lines
+from django_q.texts import gettext as _
 
 #: Seconds between two pictures: clusters say how they are twice a second.
 _PERIOD = 0.5
