@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -113,10 +114,16 @@ class Stage:
         return {mark.parent if self.entry.forks else mark.pid for mark in self.marks()}
 
     def pause(self) -> None:
-        """Stop all processes of the peer where they are."""
-        for pid in processes.tree(*self.roots):
-            os.kill(pid, signal.SIGSTOP)
-        self.wait(lambda: processes.are_stopped(processes.tree(*self.roots)), "the pause")
+        """Stop all processes of the peer where they are, but none that could lock out the site."""
+        with _writing(self._files()):
+            for pid in processes.tree(*self.roots):
+                os.kill(pid, signal.SIGSTOP)
+            self.wait(lambda: processes.are_stopped(processes.tree(*self.roots)), "the pause")
+
+    def _files(self) -> list[str]:
+        """Files of SQLite that both sides write."""
+        names = [self.scene.url, self.scene.database["NAME"]]
+        return [name for name in names if name.endswith(".sqlite3") and os.path.exists(name)]
 
     def go(self) -> None:
         """Let them go on."""
@@ -186,6 +193,17 @@ class Stage:
         for process in (*self._workers, self._producer):
             process.wait()
         self._log.close()
+
+
+@contextlib.contextmanager
+def _writing(files: list[str]) -> Iterator[None]:
+    """Be the only one who writes: SQLite has one writer at a time."""
+    with contextlib.ExitStack() as stack:
+        for name in files:
+            connection = sqlite3.connect(name, timeout=_STALL_LIMIT, isolation_level=None)
+            stack.callback(connection.close)
+            connection.execute("BEGIN IMMEDIATE")
+        yield
 
 
 @contextlib.contextmanager
