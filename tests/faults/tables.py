@@ -59,7 +59,7 @@ def _sources(reports: list[Run]) -> list[str]:
     for report in reports:
         loads = [run["load"] for run in report["runs"]]
         load = f"load {min(loads):g} to {max(loads):g}" if loads else "no run"
-        lines += [f"    # {report['date']}, {report['machine']}, {load}"]
+        lines += [f"    # {report['date'][:10]}, {report['machine']}, {load}"]
         lines += [f"    $ {report['command']}"]
     return lines
 

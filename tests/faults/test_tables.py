@@ -8,6 +8,9 @@ import pytest
 
 from tests.faults.findings import Findings
 from tests.faults.tables import render
+from tests.processes import ROOT
+
+DOCS = ROOT / "docs"
 
 
 def _report(path: Path, *runs: Findings, **values: Any) -> Path:
@@ -68,3 +71,13 @@ def test_the_later_report_counts(tmp_path: Path) -> None:
     text = render([later, first])
 
     assert "dup 3" in text and "dup 2" not in text
+
+
+def test_the_docs_have_the_figures_of_the_reports() -> None:
+    text = render(sorted((DOCS / "measured").glob("*.json")))
+
+    told = (DOCS / "measured.inc").read_text()
+    # Titles and brokers of the scenarios, which come before, may have changed since.
+    figures = [whole.partition("Beside django-q2:")[2] for whole in (told, text)]
+    cure = "python -m tests.faults --tables docs/measured/*.json > docs/measured.inc"
+    assert figures[0] == figures[1], cure
