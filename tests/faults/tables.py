@@ -153,6 +153,8 @@ def _place(id: str) -> tuple[int, str]:
 
 
 def _table(rows: list[list[str]], widths: Iterable[int]) -> list[str]:
+    if len(rows) == 1:
+        return ["(nothing yet)"]
     lines = [".. list-table::", "    :header-rows: 1", f"    :widths: {' '.join(map(str, widths))}"]
     for row in rows:
         for number, cell in enumerate(row):
