@@ -24,7 +24,7 @@ from django_q.order_options import settle_order
 from django_q.outbox import post, way_of
 from django_q.package import Outcome, TaskPackage, build_package
 from django_q.recorder import announce, make_stores, prepare, record
-from django_q.results import gatherings, tracking
+from django_q.results import gatherings, waiting
 from django_q.sealed import open_package, seal_package
 from django_q.soft_limit import NoLimit
 
@@ -116,7 +116,7 @@ def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:
     """Seal packages and give them to their broker, in one call for each queue and time."""
     groups: dict[tuple[str | None, datetime | None], list[TaskPackage]] = {}
     for package in packages:
-        tracking.mark(package)
+        waiting.mark(package)
         groups.setdefault((package.get("cluster"), package.get("run_at")), []).append(package)
     now = timezone.now()
     for (queue, _), members in groups.items():
@@ -136,7 +136,7 @@ def begin_gathering(package: TaskPackage, queue: str) -> None:
     It can be followed from now on.
     """
     if not package.get("sync", Conf.SYNC):
-        tracking.mark(package)
+        waiting.mark(package)
     with followed([package], queue):
         gatherings.begin(package["id"], queue, seal_package(package, queue), package)
 

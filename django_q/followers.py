@@ -17,7 +17,7 @@ from django_q.executor import send_signal
 from django_q.options import CALLBACKS, FOLLOWED
 from django_q.order_options import time_left
 from django_q.package import FailureCause, Follower, Outcome, TaskPackage, derived_id
-from django_q.results import tracking
+from django_q.results import waiting
 from django_q.sealed import open_package, seal_package
 
 #: Keys of packages whose followers are called with the result.
@@ -76,9 +76,9 @@ def follower_of(package: TaskPackage, queue: str, delay: float = 0.0) -> Followe
 def _sealed(package: TaskPackage) -> Follower:
     queue = package.get("cluster") or Conf.CLUSTER_NAME
     if not package.get("sync", Conf.SYNC):
-        tracking.mark(package)
+        waiting.mark(package)
     follower = follower_of(package, queue, time_left(package, timezone.now()))
-    row = tracking.waiting(package, queue) if "tracked" in package else ()
+    row = waiting.row_of(package, queue) if "tracked" in package else ()
     return follower._replace(row=tuple(row))
 
 

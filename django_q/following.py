@@ -5,18 +5,23 @@ it (`Follower.row`), which is written with the outcome.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from django_q.conf import Conf
 from django_q.exceptions import ResultsUnavailable
 from django_q.package import Outcome, TaskPackage
-from django_q.results import tracking
+from django_q.results import tracking, waiting
 from django_q.results.entries import Entry
+from django_q.results.waiting import Waiting
 
 
 @contextlib.contextmanager
-def followed(packages: Sequence[TaskPackage], queue: str) -> Iterator[None]:
-    """Make the rows of those packages that are followed; the block sends them.
+def followed(
+    packages: Sequence[TaskPackage],
+    queue: str,
+    keep: Callable[[Sequence[Waiting]], None] = waiting.keep,
+) -> Iterator[None]:
+    """Make the rows of those packages that are followed, by `keep`; the block sends them.
 
     When it cannot, the rows go. Raises ResultsUnavailable, with nothing sent.
     """
@@ -24,7 +29,7 @@ def followed(packages: Sequence[TaskPackage], queue: str) -> Iterator[None]:
     if not ours:
         yield
         return
-    tracking.keep([tracking.waiting(package, queue) for package in ours])
+    keep([waiting.row_of(package, queue) for package in ours])
     try:
         yield
     except BaseException:

@@ -31,7 +31,7 @@ from django_q.following import followed
 from django_q.models import Schedule
 from django_q.models.timing import as_stored, schedule_zone
 from django_q.package import Follower, TaskPackage, derived_id
-from django_q.results import tracking
+from django_q.results import waiting
 from django_q.schedule_package import build_scheduled
 from django_q.schedule_rows import ScheduleRows, State, state_of
 from django_q.soft_limit import NoLimit, SoftLimit
@@ -138,7 +138,7 @@ class Scheduler:
             queue = package.get("cluster") or self._broker.list_key
             if not self._is_exact:
                 package["derived"] = True
-            tracking.mark(package)
+            waiting.mark(package)
             ready = make_ready(self._broker_of(queue), package)
             is_kept = schedule.move_on(now)
         except _BROKEN as error:
@@ -157,7 +157,7 @@ class Scheduler:
             with transaction.atomic(using=self._rows.alias):
                 claimed = self._claim(runs)
                 sent = [run for run in claimed if _is_sent(run)]
-                with followed([run.package for run in sent], queue):
+                with followed([run.package for run in sent], queue, waiting.keep_for_others):
                     dispatch(broker, [run.ready for run in sent])
                 return claimed
         except (Error, BrokerError) as error:
@@ -225,7 +225,7 @@ def run_now(schedule: Schedule) -> str:
         return holder
     try:
         broker = get_broker(queue)
-        tracking.mark(package)
+        waiting.mark(package)
         ready = make_ready(broker, package)
         with followed([package], queue):
             dispatch(broker, [ready])

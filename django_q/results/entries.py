@@ -7,7 +7,7 @@ housekeeper after the worker was killed. It holds plain values only.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from django_q.results import attempts, cancellations, keys, permits, tracking
+from django_q.results import attempts, cancellations, keys, permits, tracking, waiting
 
 
 class Entry(NamedTuple):
@@ -22,7 +22,7 @@ _WRITERS: Mapping[str, Callable[[Sequence[tuple[Any, ...]]], None]] = {
     "attempt": attempts.write,
     "free_key": keys.free,
     "free_permit": permits.free,
-    "track": tracking.track,
+    "track": waiting.keep_for_others,
     "untrack": tracking.untrack,
     "reschedule": tracking.reschedule,
     "uncancel": cancellations.uncancel,

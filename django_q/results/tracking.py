@@ -1,7 +1,7 @@
 """The rows of tasks under way: `django_q.models.Tracked`.
 
-Written by producers for tasks that are followed from the start, by clerks for what runs, by the
-housekeeper after a death. All raise ResultsUnavailable when the database is away.
+Written by who sends a task that is followed from the start (see `waiting`), by clerks for what
+runs, by the housekeeper after a death. All raise ResultsUnavailable when the database is away.
 """
 
 import operator
@@ -14,12 +14,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from django_q.models import Task, Tracked
-from django_q.order_options import time_left
-from django_q.package import TaskPackage, function_path
 from django_q.results.statements import put, storable
 from django_q.results.trouble import told
 from django_q.run import Progress
-from django_q.stored import seal_value
 
 _CANNOT = "The tasks under way cannot be written"
 #: Rows that one look for what is over takes, oldest first: some milliseconds of work.
@@ -48,67 +45,7 @@ class Running(NamedTuple):
     progress: Progress | None
 
 
-class Waiting(NamedTuple):
-    """A task that is about to be sent, in plain values; the arguments are pickled as in Task."""
-
-    id: str
-    name: str
-    func: str
-    group: str | None
-    queue: str
-    args: str | None
-    kwargs: str | None
-    enqueued: datetime
-    #: None where it is not held back.
-    run_at: datetime | None
-    priority: int
-    attempt: int
-    task_backend: str | None
-
-
-# For who sends.
-
-
-def mark(package: TaskPackage) -> None:
-    """Say in a package, before it is sealed, that it has a row, if it is to have one."""
-    if package.get("track"):
-        package["tracked"] = True
-
-
-def waiting(package: TaskPackage, queue: str) -> Waiting:
-    """Make the row of a task that is about to be sent. Runs user code: pickles the arguments."""
-    group, args = package.get("group"), _listed(package["args"])
-    is_held = time_left(package, timezone.now()) > 0
-    return Waiting(
-        id=package["id"],
-        name=str(package["name"]),
-        func=str(package.get("shown_as") or function_path(package["func"])),
-        group=None if group is None else str(group),
-        queue=queue,
-        args=seal_value(args),
-        kwargs=seal_value(package["kwargs"]),
-        enqueued=storable(package["started"]),
-        run_at=package.get("run_at") if is_held else None,
-        priority=int(package.get("priority") or 0),
-        attempt=package.get("attempt", 1),
-        task_backend=package.get("task_backend"),
-    )
-
-
-def _listed(args: Any) -> Any:
-    """Give arguments as a result has them; those of a schedule may be a pickle, and stay closed."""
-    return tuple(args) if isinstance(args, list) else args
-
-
-def keep(rows: Sequence[Waiting]) -> None:
-    """Make the rows of tasks that are about to be sent. Idempotent."""
-    made = [Tracked(**row._asdict(), state=_state_of(row)) for row in rows]
-    with told(_alias(), _CANNOT):
-        Tracked.objects.using(_alias()).bulk_create(made, ignore_conflicts=True)
-
-
-def _state_of(row: Waiting) -> Tracked.State:
-    return Tracked.State.QUEUED if row.run_at is None else Tracked.State.SCHEDULED
+# For who sends, and may fail to.
 
 
 def forget(ids: Sequence[str]) -> None:
@@ -118,18 +55,6 @@ def forget(ids: Sequence[str]) -> None:
 
 
 # For the books: entries in the transaction of an outcome.
-
-
-def track(values: Sequence[tuple[Any, ...]]) -> None:
-    """Make the rows of what follows an outcome, given as the values of `Waiting`.
-
-    Not of what has ended: an outcome may be written again after all that followed it.
-    """
-    rows = [Waiting(*row) for row in values]
-    with told(_alias(), _CANNOT):
-        ended = Task.objects.using(router.db_for_write(Task)).filter(pk__in=[r.id for r in rows])
-        over = set(ended.values_list("pk", flat=True))
-    keep([row for row in rows if row.id not in over])
 
 
 def untrack(values: Sequence[tuple[Any, ...]]) -> None:

@@ -14,6 +14,7 @@ from django_q.exceptions import BrokerUnavailable
 from django_q.models import Task, Tracked
 from django_q.package import Outcome, build_package, derived_id
 from django_q.recorder import make_stores, pack, prepare, record, unpack
+from django_q.results.waiting import Waiting
 from django_q.scheduler import Scheduler, run_now
 from django_q.tasks import (
     async_chain,
@@ -133,6 +134,25 @@ def test_in_place_nothing_is_followed(q_cluster: Configure) -> None:
     async_group([NOOP, NOOP], callback="builtins.len")
 
     assert not Tracked.objects.exists()
+
+
+@pytest.mark.parametrize("database", ["default", "postgres"], indirect=True)
+def test_a_row_that_is_refused_holds_nothing_up(
+    database: str, q_cluster: Configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    q_cluster()
+    outcomes = [make_outcome(on_success=(ADD, (1, 2), TRACKED)) for _ in range(2)]
+    (_, good), (_, bad) = map(prepare, outcomes)
+    (after,) = bad.followers
+    # A receiver of pre_enqueue may do that, or code of an older release.
+    values = Waiting(*after.row)._replace(priority=10**30)
+    bad = bad._replace(followers=(after._replace(row=tuple(values)),))
+
+    record([good, bad], make_stores())
+
+    assert [row.pk for row in Tracked.objects.all()] == [good.followers[0].task_id]
+    assert Task.objects.count() == 2
+    assert f"[{after.task_id}] is not followed while it waits" in caplog.text
 
 
 # Groups and iterations.

@@ -13,7 +13,7 @@ from django_q.cluster.tracker import Tracker
 from django_q.models import Cancellation, Delayed, Task, Tracked
 from django_q.package import Follower, TaskPackage, build_package
 from django_q.recorder import Record
-from django_q.results import cancellations, tracking
+from django_q.results import cancellations, tracking, waiting
 from django_q.results.tracking import Running
 from django_q.run import Progress, make_progress
 from django_q.tasks import CancelAnswer, cancel, task_status
@@ -45,7 +45,7 @@ def states() -> dict[str, str]:
 @every_database
 def test_a_clerk_makes_the_rows_that_no_producer_made(database: str) -> None:
     package = make_package(group="g")
-    tracking.keep([tracking.waiting(package, "q")])
+    waiting.keep([waiting.row_of(package, "q")])
     ours = make_running(package["id"], is_tracked=True, attempt=2)
 
     for _ in range(2):
@@ -78,7 +78,7 @@ def test_rows_wait_for_another_run_and_go(database: str) -> None:
 @every_database
 def test_after_a_death_a_task_waits_again(database: str) -> None:
     package = make_package()
-    tracking.keep([tracking.waiting(package, "q")])
+    waiting.keep([waiting.row_of(package, "q")])
     tracking.write([make_running(id) for id in ("a", "b")])
     tracking.write([make_running(package["id"], is_tracked=True)])
 
@@ -133,7 +133,7 @@ def test_wishes_are_kept_until_they_are_obeyed_or_old(database: str) -> None:
 def test_a_waiting_task_is_cancelled_once(database: str, q_cluster: Callable[..., Any]) -> None:
     q_cluster(orm=database)
     package = make_package(delay=3600)
-    tracking.keep([tracking.waiting(package, "q")])
+    waiting.keep([waiting.row_of(package, "q")])
     assert task_status(package["id"]).state == "scheduled"  # type: ignore[union-attr]
 
     answers = [cancel(package["id"]), cancel(package["id"], kill=True)]
