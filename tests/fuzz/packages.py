@@ -6,6 +6,9 @@ The first character of an input says what it is:
     S   a number of a format, then what is inside: it is sealed as that
     Z   the same, compressed first
     W   a number of a purpose, then what is inside: sealed for that, and not for a task
+
+Python's unpickler prints "deallocated bytearray object has exported buffers" where a pickle ends in
+the middle of one; it raises what it should all the same.
 """
 
 import datetime

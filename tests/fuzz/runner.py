@@ -22,6 +22,8 @@ INPUT_LIMIT = 5.0
 HARD_LIMIT = 120.0
 #: Inputs of one target that a run keeps as interesting, beside those it began with.
 _KEPT = 500
+#: Bytes of an input that are noted for whoever finds the process dead.
+_NOTED = 2**17
 #: Bytes of the longest input that goes into the corpus, and how many of one target do.
 _SHORT, _MOST_KEPT = 300, 60
 
@@ -44,9 +46,9 @@ class Runner:
         #: What led to an outcome that was not seen before.
         self.interesting: dict[str, list[bytes]] = {each.name: [] for each in targets}
         self._kinds: set[tuple[str, str]] = set()
-        scratch.write_bytes(b"\0" * 2**17)
+        scratch.write_bytes(b"\0" * (_NOTED + 4))
         self._file = open(scratch, "r+b")
-        self._scratch = mmap.mmap(self._file.fileno(), 2**17)
+        self._scratch = mmap.mmap(self._file.fileno(), _NOTED + 4)
         signal.signal(signal.SIGVTALRM, _hangs)
         warnings.simplefilter("ignore")
 
@@ -69,7 +71,7 @@ class Runner:
 
     def _feed(self, target: Target, data: bytes) -> bool:
         """Feed one input; True when its outcome is a new one."""
-        note = f"{target.name}\n".encode() + data
+        note = (f"{target.name}\n".encode() + data)[:_NOTED]
         note = len(note).to_bytes(4, "big") + note
         self._scratch[: len(note)] = note
         faulthandler.dump_traceback_later(HARD_LIMIT, exit=True)

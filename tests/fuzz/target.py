@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
-from tests.fuzz.mutations import changed_bytes
+from tests.fuzz.mutations import LARGEST, changed_bytes
 
 #: What a text quotes, and numbers with what hangs on them.
 _QUOTED = re.compile(r"(['\"]).*\1|\S*\d\S*", re.DOTALL)
@@ -37,7 +37,7 @@ class Target:
         if self.make is not None and chance.random() < 0.6:
             # What cannot be written as JSON, or at all.
             with contextlib.suppress(TypeError, ValueError):
-                return self.make(chance)
+                return self.make(chance)[:LARGEST]
         data = chance.choice(pool)
         if chance.random() < 0.1:
             other = chance.choice(pool)
