@@ -200,8 +200,11 @@ class Door:
         run_after: datetime | None,
     ) -> Any:
         """Give a task of a module with what one call of it said: where to, how urgent, and when."""
-        order = {"priority": priority or 0, "run_after": run_after}
-        return with_fields(task, backend=alias, queue_name=self._name_of(queue), **order)
+        said: dict[str, Any] = {"priority": priority or 0, "run_after": run_after}
+        said |= {"backend": alias, "queue_name": self._name_of(queue)}
+        # Most calls say nothing, and a copy costs more than a look.
+        is_other = any(getattr(task, name) != value for name, value in said.items())
+        return with_fields(task, **said) if is_other else task
 
     def _queue_of(self, name: str) -> str:
         """Give our queue for a queue name of the framework."""
