@@ -13,9 +13,9 @@ from django_q.brokers import get_broker
 from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
-    AIR,
     AT_ONCE,
     LONG,
+    ORPHANS_GONE,
     RETRY,
     is_empty,
     on,
@@ -30,8 +30,6 @@ from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
 from tests.waiting import wait_until
 
-#: The promise: no orphans after two seconds.
-SOON = 2 + AIR
 #: Tasks in a drain, and how long each takes.
 TASKS = 2000
 PACE = 0.002
@@ -123,7 +121,7 @@ def test_a_killed_supervisor_takes_all_with_it_and_loses_nothing(
     wait_until(lambda: not first.family(), 10, what="the end of the orphans")
 
     assert len(family) >= 4  # with what start methods have beside them
-    assert time.monotonic() - began < SOON
+    assert time.monotonic() - began < ORPHANS_GONE
     second = cluster()
     assert_nothing_lost(trace, kills=2)
     assert second.stop() == 0

@@ -13,6 +13,7 @@ from django_q.brokers import get_broker
 from django_q.tasks import async_task, async_tasks
 from tests.cluster.ground import (
     AIR,
+    ORPHANS_GONE,
     RETRY,
     lives,
     living,
@@ -25,9 +26,6 @@ from tests.cluster.ground import (
 from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
 from tests.waiting import wait_until
-
-#: The promise is two seconds.
-SOON = 2 + AIR
 
 Start = Callable[..., Any]
 
@@ -46,7 +44,7 @@ def kill_supervisor(started: ClusterProcess) -> float:
 def test_idle_orphans_leave_soon(place: dict[str, Any], q_cluster: Start, cluster: Start) -> None:
     q_cluster(**place, workers=3)
 
-    assert kill_supervisor(cluster()) < SOON
+    assert kill_supervisor(cluster()) < ORPHANS_GONE
 
 
 @on("redis", "postgres")
@@ -59,7 +57,7 @@ def test_busy_orphans_give_back_what_runs_and_what_waits(
     async_tasks("tests.site.tasks.hold", [(trace.path, n, str(gate)) for n in range(6)])
     wait_until(lambda: len(trace.started()) == 2, what="two starts")
 
-    assert kill_supervisor(first) < SOON
+    assert kill_supervisor(first) < ORPHANS_GONE
 
     assert (get_broker().queue_size(), get_broker().lock_size()) == (6, 0)
     gate.touch()
@@ -77,7 +75,7 @@ def test_an_orphan_that_ends_its_task_in_time_saves_it(
     task_id = async_task("tests.site.tasks.record", trace.path, "a", 0.5)
     trace.wait_start("a")
 
-    assert kill_supervisor(started) < SOON
+    assert kill_supervisor(started) < ORPHANS_GONE
 
     assert wait_task(task_id).success
     assert get_broker().queue_size() == 0
@@ -93,7 +91,7 @@ def test_orphans_that_are_stuck_are_killed(
     async_task(f"tests.site.tasks.{task}")
     wait_until(lambda: str(stat_of(started).status) == "Working")
 
-    assert kill_supervisor(started) < SOON
+    assert kill_supervisor(started) < ORPHANS_GONE
 
     assert (get_broker().queue_size(), get_broker().lock_size()) == (1, 0)
     wait_until(lambda: str(stat_of(started).status) == "Stopped")
@@ -128,4 +126,4 @@ def test_orphans_of_other_start_methods_leave_soon(
     os.kill(started.pid, signal.SIGKILL)
     started.wait()
 
-    wait_until(lambda: not started.family(), SOON, what="the end of the orphans")
+    wait_until(lambda: not started.family(), 2 + AIR, what="the end of the orphans")
