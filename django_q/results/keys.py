@@ -16,8 +16,6 @@ from django_q.models import Tracked, UniqueKey
 from django_q.results.trouble import told
 
 _CANNOT = "The keys of unique tasks cannot be written"
-
-
 #: Scope of a key that is taken for a time, whatever becomes of its task.
 FOR_A_TIME = "time"
 
