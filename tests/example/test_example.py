@@ -15,13 +15,14 @@ import psycopg
 import pymysql
 import pytest
 
+from tests.cluster.ground import LONG
 from tests.example.conftest import DEMO_LIMIT, Site
 from tests.servers import Server
 from tests.waiting import wait_until
 
 LAST_LINE = re.compile(r"(\d+) tasks, (\d+) done, 2 failed on purpose, \d+\.\d s")
 
-BROKERS = ["sqlite", "redis", "on_postgres", "on_mariadb"]
+BROKERS = ["sqlite", "redis", *(["on_postgres", "on_mariadb"] if LONG else [])]
 
 
 # Which broker and which database; each gives the settings that the site finds in its environment.
