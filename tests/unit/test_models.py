@@ -199,7 +199,7 @@ def test_a_row_of_an_old_producer_waits_undelivered(database: str) -> None:
 def test_numbers_in_the_queue_do_not_run_out() -> None:
     OrmQ.objects.create(pk=2**40, key="a", payload="b")
 
-    assert OrmQ.objects.create(key="a", payload="c").pk == 2**40 + 1
+    assert OrmQ.objects.create(key="a", payload="c").pk > 2**40
 
 
 def test_ledger_heartbeat_and_rejected_show_their_keys() -> None:
