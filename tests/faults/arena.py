@@ -141,7 +141,8 @@ class Arena:
     def wait_for(self, condition: Callable[[], object], limit: float, otherwise: str) -> None:
         """Wait for something that may not come: raises Stalled then, and says what happened."""
         try:
-            wait_until(condition, limit, pause=0.005)
+            # Looking at all processes of a machine costs what the cluster would need.
+            wait_until(condition, limit, pause=0.02)
         except AssertionError:
             raise Stalled(f"{otherwise} within {limit:g} s") from None
 

@@ -25,7 +25,7 @@ def render(paths: list[Path]) -> str:
         runs |= _grouped(report["runs"])
     blocks = [
         [".. Made by: python -m tests.faults --tables"],
-        ["How many of the runs held, one for each seed:"],
+        ["How many of the runs held, with one seed or one number of tasks each:"],
         _matrix(runs),
         ["Beside django-q2:"],
         _compared(runs, reports),
@@ -45,10 +45,9 @@ def _grouped(runs: list[Run]) -> Runs:
     return grouped
 
 
-def _largest(runs: Runs, id: str, broker: str) -> list[Run]:
-    """Give our runs with the most tasks; an empty list without any."""
-    keys = [key for key in runs if key[:3] == (OURS, id, broker)]
-    return runs[max(keys)] if keys else []
+def _ours(runs: Runs, id: str, broker: str) -> list[list[Run]]:
+    """Give our runs of a scenario on a broker, by their number of tasks."""
+    return [runs[key] for key in sorted(runs) if key[:3] == (OURS, id, broker)]
 
 
 # -- where the figures are from --------------------------------------------------------------
@@ -78,7 +77,7 @@ def _matrix(runs: Runs) -> list[str]:
 
 
 def _held(runs: Runs, id: str, broker: str) -> str:
-    found = _largest(runs, id, broker)
+    found = [run for group in _ours(runs, id, broker) for run in group]
     if found:
         return f"{sum(not run['failures'] for run in found)} of {len(found)}"
     return "not run" if broker in SCENARIOS[id].brokers else "\N{EN DASH}"
@@ -101,12 +100,11 @@ def _compared(runs: Runs, reports: list[Run]) -> list[str]:
 
 
 def _figures(runs: Runs) -> list[str]:
-    """One row for each scenario and broker."""
+    """One row for each scenario, broker, and number of tasks."""
     rows = [["", "Broker, tasks, seeds", "Counted"]]
     for id in _ids(runs):
         for broker in PLACES:
-            found = _largest(runs, id, broker)
-            if found:
+            for found in _ours(runs, id, broker):
                 what = f"{broker}, {found[0]['tasks']}, {len(found)}"
                 reason = REASONS.get((id, broker), "") if _failed(found) else ""
                 rows.append([f"**{id}**", what, f"{_worst(found)} {reason}".strip()])
