@@ -20,9 +20,7 @@ Runs = dict[tuple[str, str, str, int], list[Run]]
 def render(paths: list[Path]) -> str:
     """Give reStructuredText; of two reports about the same the later one counts."""
     reports = read(paths)
-    runs: Runs = {}
-    for report in reports:
-        runs |= _grouped(report["runs"])
+    runs = _grouped([run for report in reports for run in report["runs"]])
     blocks = [
         [".. Made by: python -m tests.faults --tables"],
         ["How many of the runs held, with one seed or one number of tasks each:"],
@@ -38,9 +36,12 @@ def render(paths: list[Path]) -> str:
 
 
 def _grouped(runs: list[Run]) -> Runs:
-    grouped: Runs = {}
+    latest: dict[tuple[tuple[str, str, str, int], int], Run] = {}
     for run in runs:
         key = run["system"], run["scenario"], run["broker"], run["tasks"]
+        latest[key, run["seed"]] = run
+    grouped: Runs = {}
+    for (key, _), run in latest.items():
         grouped.setdefault(key, []).append(run)
     return grouped
 

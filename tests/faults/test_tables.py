@@ -64,6 +64,12 @@ def test_the_system_that_we_compare_with_stands_beside_ours(tmp_path: Path) -> N
     assert row.index("dup 2 (<= 5)") < row.index("dup 7 (<= 5)")
 
 
+def test_seeds_of_several_reports_stand_together(tmp_path: Path) -> None:
+    reports = [_report(tmp_path / str(seed), _found(seed, seed)) for seed in (1, 2)]
+
+    assert "dup 2 (<= 5)" in _row(render(reports), "redis, 500, 2")
+
+
 def test_the_later_report_counts(tmp_path: Path) -> None:
     later = _report(tmp_path / "a", _found(1, 3), date="2026-11-30")
     first = _report(tmp_path / "b", _found(1, 2))
