@@ -1,5 +1,6 @@
 """The supervisor's children: how they begin, are counted, and are killed. Standard library only."""
 
+import contextlib
 import logging
 import multiprocessing.context
 import multiprocessing.process
@@ -13,7 +14,12 @@ from typing import Any, NamedTuple
 from django_q.cluster.backoff import Backoff
 from django_q.cluster.child import Boot, run_child
 from django_q.cluster.scoreboard import Mark, Scoreboard, Slot, State
-from django_q.cluster.system import block_signals, kill_group, unblock_signals
+from django_q.cluster.system import (
+    block_signals,
+    kill_group,
+    leaving_nothing_open,
+    unblock_signals,
+)
 
 logger = logging.getLogger("django-q")
 
@@ -120,7 +126,9 @@ class Offspring:
         # a fork server, which stands in our process group, is deaf to what is meant for us.
         block_signals({signal.SIGTERM, signal.SIGINT})
         try:
-            made.start()
+            # A fork server is to stay.
+            with leaving_nothing_open() if self._method == "fork" else contextlib.nullcontext():
+                made.start()
         finally:
             unblock_signals({signal.SIGTERM, signal.SIGINT})
         return made

@@ -1,9 +1,11 @@
 """What the supervisor makes of its children, seen without a whole cluster."""
 
+import errno
 import multiprocessing
 import os
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 import psutil
 import pytest
@@ -126,3 +128,18 @@ def test_ended_processes_of_others_are_reaped_and_no_child_of_ours(nursery: Nurs
     wait_until(are_reaped)
     nursery._process.kill()
     assert nursery.wait_cause() is Cause.NONE
+
+
+def test_a_start_that_the_system_refuses_leaves_no_file_open(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> NoReturn:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    before = psutil.Process().num_fds()
+
+    nursery.supervisor._children.start("worker", nursery.supervisor._slots[2])
+
+    assert psutil.Process().num_fds() == before
+    assert len(nursery.supervisor._children) == 1

@@ -53,6 +53,7 @@ def the_system_gives_no_files_and_no_processes(arena: Arena) -> None:
     wait_until(lambda: _count(cluster) == WORKERS + 1, 60, pause=0.1, what="all children")
     arena.wait_done()
 
+    arena.findings.at_most("files after the refusals", supervisor.num_fds(), held + 2)
     arena.findings.at_most("processor", sum(supervisor.cpu_times()[:2]) - busy, BUSY, " s")
     arena.findings.at_least("backed off over", took, 3.0, " s")
     told = cluster.log().count("cannot be started: ")
