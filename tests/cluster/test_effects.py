@@ -57,7 +57,7 @@ def test_killed_workers_leave_each_effect_once_and_what_follows_it(
     assert not Ledger.objects.exists()
 
 
-@on("postgres", "mariadb")
+@on_all_when_long("postgres", "mariadb")
 def test_a_frozen_run_that_wakes_up_late_leaves_nothing(
     place: dict[str, Any], q_cluster: Start, cluster: Start, trace: Trace, tmp_path: Path
 ) -> None:
