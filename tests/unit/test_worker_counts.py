@@ -8,12 +8,12 @@ import pytest
 from django_q.brokers import Lease
 from django_q.enqueue import async_task
 from django_q.models import Task
+from django_q.package import build_package
 from django_q.results import ledger
-from tests.unit.desk import Desk
+from django_q.sealed import seal_package
+from tests.unit.desk import Desk, Quick
 from tests.unit.test_worker_past import (
-    Quick,
     _seen,
-    deliver,
     desk,  # noqa: F401, a fixture
     fail_and_note,
     note,
@@ -32,9 +32,13 @@ def test_failures_that_come_back_are_no_lost_leases(desk: Any, q_cluster: Any) -
 
 
 def test_a_broken_link_after_a_recorded_success_kills_nobody(desk: Any) -> None:  # noqa: F811
-    task_id, _ = deliver(desk, note, chain=[("nodot",)])
+    package = build_package(note, (), {}, {})
+    package["chain"] = [("nodot",)]  # of a producer that does not look
+    desk.broker.enqueue(seal_package(package, "default"))
+    (lease,) = desk.broker.lease()
+    desk.broker.release([str(lease.receipt)], counted=True)
     moment = "2026-01-01T00:00:00Z"
-    Task.objects.create(id=task_id, name="n", func="f", started=moment, stopped=moment)
+    Task.objects.create(id=package["id"], name="n", func="f", started=moment, stopped=moment)
 
     desk.work()
 
