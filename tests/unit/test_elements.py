@@ -136,7 +136,7 @@ def test_what_the_broker_cannot_do_is_told_at_once(send: Send, name: str) -> Non
         ("nonsense", "func is 'nonsense'"),
         ((), r"func is \(\)"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_whatever_is_wrong_of_it(broker: Memory, element: Any, text: str) -> None:
     with pytest.raises(PackageError, match=rf"^Link 2 of the chain .*{text}"):
