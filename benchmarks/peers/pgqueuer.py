@@ -30,7 +30,11 @@ async def _work() -> None:
     for kind in ("noop", "wait", "spin"):
         queue.entrypoint(kind)(functools.partial(_run, getattr(tasks, f"{kind}_async")))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, queue.shutdown.set)
-    await queue.run(batch_size=_SCENE.concurrency or 100)
+    if _SCENE.concurrency:
+        half = _SCENE.concurrency // 2
+        await queue.run(batch_size=half, max_concurrent_tasks=_SCENE.concurrency)
+    else:
+        await queue.run(batch_size=100)
 
 
 async def _run(task: Any, job: Job) -> None:
