@@ -54,7 +54,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     add("--list", action="store_true", help="show the peers, their brokers, versions and variants")
     add("--peers", default="ours", help="names as in --list, with commas between (default: ours)")
     add("--broker", choices=BROKERS, default="redis")
-    add("--tasks", type=int, help="how many in a run; slow peers get a tenth")
+    add("--tasks", type=int, help="how many in a run; slow peers get a fraction")
     add("--repeat", type=int, default=5, help="runs of each peer, in turns (default: 5)")
     add("--workers", type=int, default=2, help="worker processes (default: 2)")
     add("--payload", default="0", help="bytes of argument for each task; several, with commas")

@@ -1,6 +1,9 @@
 """The servers of a benchmark, and empty stores on them for each run."""
 
 import contextlib
+import re
+import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,8 +43,13 @@ class Ground:
         return [self._server.pid] if self._server else []
 
     def version(self) -> str:
-        """Which server it is."""
-        return type(self._server).__name__ if self._server else "SQLite"
+        """Which server it is, as `Valkey 8.1.1`."""
+        if not self._server:
+            return f"SQLite {sqlite3.sqlite_version}"
+        command = [self._server.command()[0], "--version"]
+        told = subprocess.run(command, capture_output=True, text=True).stdout  # noqa: S603
+        number = re.search(r"\d+(\.\d+)+", told)
+        return f"{type(self._server).__name__} {number[0] if number else ''}".strip()
 
     def _new_database(self, server: Postgres) -> tuple[str, dict[str, Any]]:
         name, old = f"run_{self._runs}", f"run_{self._runs - 1}"

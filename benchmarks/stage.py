@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -61,7 +60,6 @@ class Stage:
             **scene.environment(),
             "PYTHONPATH": environments.path_of(entry.peer),
             "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-            "PYTHONDONTWRITEBYTECODE": "",
         }
         self._producer = subprocess.Popen(  # noqa: S603
             [self._python, "-m", "benchmarks.producer", entry.peer.module],
@@ -211,24 +209,23 @@ def stage(
     entry: Entry, ground: Ground, workers: int, concurrency: int, turns: int
 ) -> Iterator[Stage]:
     """Set one up on empty stores, and take it down."""
-    directory = Path(tempfile.mkdtemp(prefix="bench-"))
-    url, database = ground.clear(directory)
-    scene = Scene(
-        peer=entry.peer.name,
-        variant=entry.variant,
-        broker=ground.broker,
-        url=url,
-        database=database,
-        directory=str(directory),
-        marks=str(directory / "marks"),
-        workers=workers,
-        concurrency=concurrency,
-        turns=turns,
-    )
-    made = Stage(entry, scene, ground.pids())
-    try:
-        made.ask("prepare")
-        yield made
-    finally:
-        made.close()
-        shutil.rmtree(directory, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as directory:
+        url, database = ground.clear(Path(directory))
+        scene = Scene(
+            peer=entry.peer.name,
+            variant=entry.variant,
+            broker=ground.broker,
+            url=url,
+            database=database,
+            directory=directory,
+            marks=str(Path(directory, "marks")),
+            workers=workers,
+            concurrency=concurrency,
+            turns=turns,
+        )
+        made = Stage(entry, scene, ground.pids())
+        try:
+            made.ask("prepare")
+            yield made
+        finally:
+            made.close()

@@ -1,6 +1,8 @@
 """How the peers are looked at, where they have no call for it."""
 
 import functools
+import importlib
+from typing import Any
 
 from django.db import connection
 
@@ -21,8 +23,6 @@ def keys(pattern: str) -> int:
 
 
 @functools.cache
-def redis_client():  # type: ignore[no-untyped-def]
-    """A client of redis-py; only some environments have it."""
-    import redis
-
-    return redis.Redis.from_url(Scene.here().url)
+def redis_client() -> Any:
+    """A client of redis-py, which not all environments have."""
+    return importlib.import_module("redis").Redis.from_url(Scene.here().url)

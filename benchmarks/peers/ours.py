@@ -1,6 +1,5 @@
 """Django Q itself; its settings stand in `benchmarks.settings`."""
 
-import os
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -9,8 +8,9 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from benchmarks.scene import Scene
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
+from django_q.brokers import get_broker
+from django_q.models import Task
+from django_q.tasks import async_task, async_tasks
 
 #: Rows that are written at once.
 _BATCH = 10_000
@@ -28,8 +28,6 @@ def commands() -> list[list[str]]:
 
 def send_each(kind: str, numbers: Iterable[int], arguments: dict[str, Any]) -> None:
     """One `async_task` each."""
-    from django_q.tasks import async_task
-
     name = _name(kind)
     for number in numbers:
         async_task(name, number, **arguments)
@@ -37,30 +35,22 @@ def send_each(kind: str, numbers: Iterable[int], arguments: dict[str, Any]) -> N
 
 def send_bulk(kind: str, numbers: Iterable[int], arguments: dict[str, Any]) -> None:
     """One `async_tasks` for all."""
-    from django_q.tasks import async_tasks
-
     async_tasks(_name(kind), ((number,) for number in numbers), **arguments)
 
 
 def unsettled() -> int:
     """What waits, and what is leased."""
-    from django_q.brokers import get_broker
-
     broker = get_broker()
     return broker.queue_size() + (broker.lock_size() or 0)
 
 
 def results() -> int:
     """Successes in the database."""
-    from django_q.models import Task
-
     return Task.objects.filter(success=True).count()
 
 
 def old_results(count: int) -> None:
     """Rows of tasks that ended a month ago and later, one a second."""
-    from django_q.models import Task
-
     began = timezone.now() - timedelta(days=30)
     for first in range(0, count, _BATCH):
         moments = [
