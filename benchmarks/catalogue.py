@@ -60,7 +60,11 @@ PEERS = {
             "huey",
             ("huey", *_REDIS),
             ("redis", "sqlite"),
-            {"": "result in the broker", "bare": "nothing (results=False)"},
+            {
+                "": "result in the broker (a file: its default, synchronous full)",
+                "loose": "result in the broker (a file: fsync=False, synchronous off)",
+                "bare": "nothing (results=False)",
+            },
         ),
         Peer(
             "dramatiq",

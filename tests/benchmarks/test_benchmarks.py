@@ -46,7 +46,7 @@ def test_a_drain_proves_its_tasks_and_tells_what_they_cost(tmp_path: Path) -> No
     ("words", "told"),
     [
         (["drain", "--peers", "nobody"], "There is no peer 'nobody'. There are: ours, "),
-        (["drain", "--peers", "huey:async"], "There are: huey, huey:bare."),
+        (["drain", "--peers", "huey:async"], "There are: huey, huey:loose, huey:bare."),
         (["drain", "--broker", "postgres", "--peers", "huey"], "only on redis, sqlite"),
         ([], "say what to measure: drain, "),
     ],
