@@ -6,6 +6,7 @@ is on the stack. What is done beside a task (opening, hooks, receivers) has limi
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 import types
@@ -39,6 +40,9 @@ class SoftLimit:
         self._cancelled = ""
         self._handler = self._on_alarm
         self._is_installed = False
+        #: How many modules there were when the signal was seen to be ours: a task's call follows its
+        #: opening, which has looked, and only what was imported since can have taken it.
+        self._modules = 0
 
     def within(
         self, limit: float | None, what: str, task_id: str = ""
@@ -72,12 +76,14 @@ class SoftLimit:
         if self._call and self._cancelled == self._call:
             raise TaskCancelled
         if self._limit is not None:
-            if not self._call:  # a call follows its opening, which has looked
+            if not self._call or self._modules != len(sys.modules):
                 self._take_back()
             self._due = time.monotonic() + self._limit
             signal.setitimer(signal.ITIMER_REAL, max(self._limit, 1e-6))
 
     def _leave(self) -> None:
+        if self._call:
+            self._modules = 0
         self._guarded = ""
         self._due = 0.0
         if self._limit is not None:
@@ -103,6 +109,7 @@ class SoftLimit:
             signal.signal(signal.SIGALRM, self._handler)
         if signal.SIGALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        self._modules = len(sys.modules)
 
     def _on_alarm(self, number: int, frame: types.FrameType | None) -> None:
         if self._guarded and self._guarded == self._cancelled:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -92,9 +93,22 @@ def steal_alarm() -> None:
 def test_a_task_that_takes_the_alarm_takes_it_from_no_other(soft_limit: SoftLimit) -> None:
     run(steal_alarm, limit=soft_limit, timeout=5)
 
-    with soft_limit.within(10, "Opening the package"):
-        pass  # as a worker does before each task: there it takes the alarm back
     outcome = run(tasks.sleep, 60, limit=soft_limit, timeout=0.1)
+
+    assert isinstance(outcome.error, TimeoutException)
+
+
+def test_a_module_that_takes_the_alarm_when_it_is_imported_takes_it_from_no_task(
+    soft_limit: SoftLimit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "alarming.py").write_text(
+        "import signal, time\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nsleep = time.sleep\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with soft_limit.within(10, "Opening the package"):
+        pass
+
+    outcome = run("alarming.sleep", 60, limit=soft_limit, timeout=0.1)
 
     assert isinstance(outcome.error, TimeoutException)
 
