@@ -40,8 +40,8 @@ class SoftLimit:
         self._cancelled = ""
         self._handler = self._on_alarm
         self._is_installed = False
-        #: How many modules there were when the signal was seen to be ours: a task's call follows its
-        #: opening, which has looked, and only what was imported since can have taken it.
+        #: How many modules there were when the signal was seen to be ours. A task's call follows
+        #: its opening, which has looked; only what was imported since can have taken it.
         self._modules = 0
 
     def within(
