@@ -15,15 +15,19 @@ from django.db import router, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
+from django_q.conf import logger
 from django_q.exceptions import FailedResult
 from django_q.functions import find_function
 from django_q.models import GatheredPart, Gathering
-from django_q.results.trouble import told
-from django_q.stored import open_value
+from django_q.results.statements import check_size, size_of
+from django_q.results.trouble import is_refusal, told
+from django_q.stored import open_value, seal_value
 
 #: Nothing is heard of a gathering for so long, sent or not: it is of no more use.
 _KEPT = timedelta(days=7)
 _BATCH = 500
+#: Bytes that a part, and what opens its gathering, takes in a statement beside the texts.
+_BESIDE = 512
 #: Longest time for deleting, seconds; the rest an hour later.
 _LONGEST = 1.0
 
@@ -78,7 +82,47 @@ def close(gathering_id: str, total: int, last_start: datetime | None = None) -> 
 
 
 def keep_parts(parts: Sequence[Part]) -> None:
-    """Keep parts, inside the caller's transaction; one that is there already stays as it is."""
+    """Keep parts, inside the caller's transaction; one that is there already stays as it is.
+
+    In place of one that the database refuses stands a failure that says so.
+    """
+    error = _refusal(parts)
+    if error is None:
+        return
+    if len(parts) > 1:
+        # One of them may be to blame, or their number: the others are kept as they are.
+        half = len(parts) // 2
+        keep_parts(parts[:half])
+        keep_parts(parts[half:])
+        return
+    part = parts[0]
+    reason = f"The result could not be stored: {error}"
+    logger.error("Part %d of the gathering %s: %s", part.position, part.gathering, reason)
+    failed = part._replace(success=False, result=seal_value(reason))
+    if _refusal([failed]) is not None:
+        _refusal([failed._replace(opening=None)])
+
+
+def _refusal(parts: Sequence[Part]) -> Exception | None:
+    """Write parts together; give the error if the database refuses one of them."""
+    try:
+        check_size(_alias(), _size_of(parts))
+        with transaction.atomic(using=_alias()):
+            _write(parts)
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        return error
+    return None
+
+
+def _size_of(parts: Sequence[Part]) -> int:
+    texts = [part.result for part in parts]
+    texts += [part.opening.payload for part in parts if part.opening]
+    return size_of(texts) + len(parts) * _BESIDE
+
+
+def _write(parts: Sequence[Part]) -> None:
     openings = {part.gathering: part.opening for part in parts if part.opening}
     if openings:
         opened = [Gathering(id=id, **opening._asdict()) for id, opening in openings.items()]

@@ -20,6 +20,8 @@ from django_q.results.base import Row
 _LARGEST = 10**9
 #: Bytes that a statement needs beside the three pickles.
 _OVERHEAD = 8192
+#: Bytes that every server takes, so that none is asked: half of the smallest default of a MySQL.
+_NEVER_TOO_LARGE = 2**19
 _STARTED = Row._fields.index("started")
 #: Columns that a run overwrites in the row of a failed one. `success` is not among them: MySQL
 #: assigns from left to right, so what the conditions look at must come last.
@@ -167,23 +169,38 @@ class RowWriter:
         return adapted
 
     def _check_sizes(self, rows: Sequence[Row]) -> None:
-        """Refuse what the server would: MySQL hangs up on it, which looks as if it were away."""
-        limit = self._largest
         for row in rows:
-            size = len(row.args or "") + len(row.kwargs or "") + len(row.result or "")
-            if size > limit:
-                raise DataError(
-                    f"it has {size} bytes, more than the {limit} that the database "
-                    f"{self.alias!r} ({self._connection.vendor}) takes"
-                )
+            check_size(self.alias, size_of((row.args, row.kwargs, row.result)))
 
-    @functools.cached_property
-    def _largest(self) -> int:
-        if self._connection.vendor != "mysql":
-            return _LARGEST
-        with self._connection.cursor() as cursor:
-            cursor.execute("SELECT @@max_allowed_packet")
-            return int(cursor.fetchone()[0]) - _OVERHEAD
+
+def size_of(texts: Sequence[str | None]) -> int:
+    """Give the bytes that stored texts, which are ASCII, take in a statement: at most so many."""
+    size = sum(len(text) for text in texts if text)
+    if size > _NEVER_TOO_LARGE:
+        # MySQL's driver writes a backslash before each of these: JSON is full of them.
+        size += sum(text.count(mark) for text in texts if text for mark in "\"'\\")
+    return size
+
+
+def check_size(alias: str, size: int) -> None:
+    """Refuse what the server would: MySQL hangs up on it, which looks as if it were away.
+
+    Raises DataError.
+    """
+    if size > _NEVER_TOO_LARGE and size > (limit := _largest(alias)):
+        raise DataError(
+            f"it has {size} bytes, more than the {limit} that the database "
+            f"{alias!r} ({connections[alias].vendor}) takes"
+        )
+
+
+def _largest(alias: str) -> int:
+    connection = connections[alias]
+    if connection.vendor != "mysql":
+        return _LARGEST
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        return int(cursor.fetchone()[0]) - _OVERHEAD
 
 
 def storable(moment: datetime) -> datetime:

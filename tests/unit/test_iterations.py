@@ -8,10 +8,11 @@ from django.core.cache import caches
 from django.utils import timezone
 
 from django_q.composition import async_iter
+from django_q.exceptions import FailedResult
 from django_q.iterations import collector, is_part, part_of
 from django_q.models import GatheredPart, Gathering, OrmQ, Task
 from django_q.package import Outcome, TaskPackage, build_package
-from django_q.recorder import make_stores, prepare, record
+from django_q.recorder import Record, make_stores, prepare, record
 from django_q.results import gatherings
 from django_q.results.base import encode_row
 from django_q.sealed import open_package
@@ -32,11 +33,16 @@ def foreign(number: int, **options: Any) -> TaskPackage:
     return package
 
 
-def finish(package: TaskPackage, result: Any, success: bool = True) -> None:
-    """Keep the outcome of a part."""
+def prepared(package: TaskPackage, result: Any, success: bool = True) -> Record:
+    """The record of a part."""
     now = timezone.now()
     outcome = Outcome(package, success, result, now, now, None if success else ValueError(result))
-    record([prepare(outcome)[1]], make_stores())
+    return prepare(outcome)[1]
+
+
+def finish(package: TaskPackage, result: Any, success: bool = True) -> None:
+    """Keep the outcome of a part."""
+    record([prepared(package, result, success)], make_stores())
 
 
 def test_parts_of_django_q2_come_together(q_cluster: Any) -> None:
@@ -180,3 +186,39 @@ def test_what_starts_in_a_month_is_kept_a_month_and_a_week(database: str, q_clus
     assert set(kept) == {group.callback_id, iteration}
     wanted = in_a_month + timedelta(days=7)
     assert all(abs(until - wanted) < timedelta(minutes=1) for until in kept.values())
+
+
+@pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
+def test_a_part_that_the_database_refuses_fails_and_holds_up_no_other(
+    database: str, q_cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    q_cluster(orm=database)
+    monkeypatch.setattr("django_q.results.statements._LARGEST", 13_000_000)
+    results: list[Any] = [0, "x" * 13_000_000, 20]
+
+    records = [prepared(foreign(number), result) for number, result in enumerate(results)]
+    record(records, make_stores())
+
+    assert len(gatherings.complete([ITERATION])) == 1
+    first, refused, last = gatherings.gather(ITERATION)
+    assert (first, last) == (0, 20)
+    assert isinstance(refused, FailedResult)
+    assert "The result could not be stored: it has 17" in str(refused)
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+def test_parts_that_are_too_large_only_together_are_all_kept(database: str, q_cluster: Any) -> None:
+    q_cluster(orm=database)
+
+    record([prepared(foreign(number), "x" * 5_000_000) for number in range(3)], make_stores())
+
+    assert [len(result) for result in gatherings.gather(ITERATION)] == [5_000_000] * 3
+
+
+@pytest.mark.parametrize("database", ["mariadb"], indirect=True)
+def test_a_part_that_is_too_large_once_it_is_escaped_fails(database: str, q_cluster: Any) -> None:
+    q_cluster(orm=database, serializer="json")
+
+    record([prepared(foreign(0), '"' * 5_000_000)], make_stores())
+
+    assert isinstance(gatherings.gather(ITERATION)[0], FailedResult)
