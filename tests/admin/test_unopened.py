@@ -39,7 +39,8 @@ class Trap:
         self.value = RunsWhenOpened(write, str(path), "opened")
         self.unsigned = base64.b64encode(pickle.dumps(self.value)).decode()
         self.signed = str(seal_value(self.value))
-        self.changed = f"{self.signed[:-4]}AAA="
+        data = base64.b64decode(self.signed)
+        self.changed = base64.b64encode(data[:-1] + bytes([data[-1] ^ 1])).decode()
 
     def __call__(self) -> Any:
         """The value, whose file is gone again."""

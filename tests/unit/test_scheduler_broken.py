@@ -10,7 +10,13 @@ from django.utils import timezone
 from django_q import scheduler as module
 from django_q.brokers.memory import Memory
 from django_q.conf import Conf
-from django_q.exceptions import BrokerError, BrokerUnavailable, PayloadTooLarge, ResultsUnavailable
+from django_q.exceptions import (
+    BrokerError,
+    BrokerUnavailable,
+    ConfigurationError,
+    PayloadTooLarge,
+    ResultsUnavailable,
+)
 from django_q.models import Schedule
 from django_q.schedule_rows import ScheduleRows
 from django_q.scheduler import Scheduler
@@ -94,7 +100,7 @@ def test_an_error_of_the_settings_disables_nothing(monkeypatch: pytest.MonkeyPat
     make(schedule_type="D")
     monkeypatch.setattr(Conf, "TIME_ZONE", "Europe/Nowhere")
 
-    with pytest.raises(KeyError):
+    with pytest.raises(ConfigurationError):
         run()
 
     assert Schedule.objects.get().enabled
