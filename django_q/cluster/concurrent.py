@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django_q.brokers import Lease
+from django_q.brokers.orm_trouble import close_hung_up
 from django_q.cluster.clerk import Clerk
 from django_q.cluster.outbox import Finished
 from django_q.cluster.room import count_places
@@ -92,6 +93,7 @@ class ConcurrentWorker(Worker):
             return True
         self._taken_at = time.monotonic()
         lease.place = self._free_places.pop()
+        close_hung_up()
         self._work(lease)
         if id(lease) not in self._under_way:
             self._leave(lease)
@@ -249,6 +251,8 @@ class ConcurrentWorker(Worker):
 
     def _submit(self, do: Callable[[], Deed]) -> None:
         def do_and_leave() -> Deed:
+            # As in the main thread: one that was cut would fail a task that has no part in it.
+            close_hung_up()
             try:
                 return do()
             finally:

@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from django_q.brokers.memory import Memory
 from django_q.cluster.concurrent import ConcurrentWorker
@@ -25,6 +27,9 @@ pytestmark = pytest.mark.usefixtures("database")
 
 #: Something that a task waits for has happened, or it has begun.
 _happened, _began = threading.Event(), threading.Event()
+#: Two tasks meet, so that each has a thread; and these are the sockets of their connections.
+_met = threading.Barrier(2)
+_sockets: list[int] = []
 #: Seconds until it is missed.
 _PATIENCE = 15.0
 
@@ -98,6 +103,24 @@ async def end_later() -> None:
     _happened.set()
 
 
+def ask_together() -> int:
+    """Ask the database, on the connection of a thread of its own."""
+    _met.wait(_PATIENCE)
+    connection = connections["postgres"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    _sockets.append(connection.connection.fileno())
+    if len(_sockets) <= 2:
+        connection.close_at = None  # as CONN_MAX_AGE = None has it
+    return len(_sockets)
+
+
+def cut(number: int) -> None:
+    """Cut a connection, as its server does when it is restarted."""
+    with socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM) as end:
+        end.shutdown(socket.SHUT_RDWR)
+
+
 def send_when_begun(desk: Desk, *args: Any) -> threading.Thread:
     """Send a task once another one has begun."""
 
@@ -150,3 +173,30 @@ def test_what_ends_is_saved_while_the_ledger_does_not_answer(
     desk.work(lambda: Task.objects.count() == 2)
 
     wait_until(lambda: Task.objects.filter(success=True).count() == 2)
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_connections_that_are_cut_between_two_tasks_fail_none(
+    desk: WideDesk, database: str
+) -> None:
+    _sockets.clear()
+
+    def send() -> None:
+        async_task(ask_together, broker=desk.broker)
+        async_task(ask_together, broker=desk.broker)
+
+    def cut_and_send_again() -> None:
+        wait_until(lambda: Task.objects.count() == 2, _PATIENCE)
+        for number in _sockets[:2]:
+            cut(number)
+        send()
+        connections.close_all()
+
+    send()
+    again = threading.Thread(target=cut_and_send_again)
+    again.start()
+
+    desk.work(lambda: Task.objects.count() == 4)
+
+    again.join()
+    assert [task.result for task in Task.objects.filter(success=False)] == []
