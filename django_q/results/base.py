@@ -88,14 +88,14 @@ def encode_row(outcome: Outcome) -> Row:
     )
 
 
-@functools.cache
-def _host() -> str:
-    return socket.gethostname()[:80]
-
-
 def worker_name() -> str:
     """Give what results call this process: `host:pid`."""
-    return f"{_host()}:{os.getpid()}"
+    return _name_of(os.getpid())
+
+
+@functools.lru_cache(maxsize=1)
+def _name_of(pid: int) -> str:
+    return f"{socket.gethostname()[:80]}:{pid}"
 
 
 def _text(value: Any) -> str | None:

@@ -158,9 +158,11 @@ class RowWriter:
         connection = self._connection
         adapt, zone = connection.ops.adapt_datetimefield_value, connection.timezone
         has_zones = connection.features.supports_timezones
+        is_aware = settings.USE_TZ
 
         def adapted(moment: datetime) -> Any:
-            moment = storable(moment)
+            if (moment.tzinfo is not None) != is_aware:
+                moment = storable(moment)
             if moment.tzinfo is zone and not has_zones:
                 # Django would turn it into the zone that it is in: 2 us for each.
                 moment = moment.replace(tzinfo=None)
