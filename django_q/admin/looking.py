@@ -32,6 +32,10 @@ _PLAIN = {
     "uuid": ("SafeUUID", "UUID"),
     "zoneinfo": ("ZoneInfo._unpickle",),
 }
+#: What the arguments of a schedule are in the package of its task: a part of a pickle.
+_PART = ("django_q.schedule_arguments", "open_part")
+#: Its positional and keyword arguments and its chain; each takes the time of a pickle.
+_MOST_PARTS = 3
 #: Django pickles the instances of models as a call of this.
 _MODEL = ("django.db.models.base", "model_unpickle")
 
@@ -100,13 +104,30 @@ class StandIn(metaclass=_StandInType):
 
 
 class _Onlooker(pickle._Unpickler):
+    """Looks into one pickle, and into `parts` of pickles within it, but of none within those."""
+
+    def __init__(self, data: bytes, parts: int = 0) -> None:
+        super().__init__(io.BytesIO(data))
+        self._parts_left = parts
+
     def find_class(self, module: str, name: str) -> Any:
+        """Give a stand-in, or one of the few that are harmless."""
+        if (module, name) == _PART:
+            return self._look_into_part
         module = "builtins" if module in ("__builtin__", "exceptions") else module
         if name in _PLAIN.get(module, ()):
             return super().find_class(module, name)
         if (module, name) in _HARMLESS:
             return _HARMLESS[module, name]
         return _StandInType(name, (StandIn,), {"__module__": module, "__qualname__": name})
+
+    def _look_into_part(self, data: bytes, part: str, more: dict[str, Any]) -> Any:
+        """Stand for `schedule_arguments.open_part`, which opens what it is given."""
+        self._parts_left -= 1
+        if self._parts_left < 0:
+            raise ValueError("too many parts to look into")
+        value = _Onlooker(data).load()[part]
+        return value | more if more else value
 
     def load_bytearray8(self) -> None:
         # Python's own reserves as many bytes as the pickle says that there are.
@@ -134,7 +155,7 @@ _HARMLESS: dict[tuple[str, str], Any] = {
 
 def look(data: bytes) -> Any:
     """Load a pickle with stand-ins for all that would be imported. Raises whatever is wrong."""
-    return _Onlooker(io.BytesIO(data)).load()
+    return _Onlooker(data, _MOST_PARTS).load()
 
 
 def look_into_package(payload: str) -> dict[str, Any]:

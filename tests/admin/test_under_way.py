@@ -1,7 +1,8 @@
 """The page of tasks under way: what it shows, and who may cancel from it."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_q.admin import acting
+from django_q.brokers import get_broker
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Cancellation, Rejected, Task, Tracked
+from django_q.scheduler import Scheduler
 from django_q.stored import seal_value
+from django_q.tasks import schedule
 from tests.site import databases
+from tests.site.tasks import RunsWhenOpened, write
+from tests.unit.planned import MEMORY, NOW
 
 from .desk import HTML, act, client_with, get, names, page
 
@@ -62,6 +68,23 @@ def test_the_page_of_a_task_shows_its_arguments(client: Client) -> None:
 
     assert "two" in html and "three" in html
     assert "Known only of tasks" in get(client, Tracked, running("b"))
+
+
+def test_the_page_of_a_schedules_task_shows_its_arguments_and_opens_none(
+    client: Client, q_cluster: Any, tmp_path: Path
+) -> None:
+    q_cluster(broker_class=MEMORY)
+    trap = RunsWhenOpened(write, str(tmp_path / "opened"), "opened")
+    options = {"track": True, "chain": [(write, (trap,))]}
+    schedule(write, date(2026, 1, 1), trap, next_run=NOW, intended_date_kwarg="due", **options)
+
+    Scheduler(get_broker()).run_due(NOW)
+
+    html = get(client, Tracked, Tracked.objects.get())
+    assert "datetime.date(2026, 1, 1)" in html
+    assert NOW.isoformat() in html
+    assert "open_part" not in html
+    assert not (tmp_path / "opened").exists()
 
 
 @pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
