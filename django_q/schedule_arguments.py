@@ -184,7 +184,10 @@ def _unseal(sealed: str) -> Arguments:
             "another SECRET_KEY or project name, or changed. Make the schedule anew."
         ) from error
     except PackageRejected as error:
-        raise ValueError(f"Its arguments are refused: {error} Make the schedule anew.") from error
+        raise ValueError(
+            f"Its arguments are refused: {error} Make the schedule anew, or allow what was refused "
+            "and enable the schedule."
+        ) from error
     options: dict[str, Any] = _literal(options_text, "options", options_text)
     if isinstance(data, dict):
         chain = {"chain": data["chain"]} if "chain" in data else {}

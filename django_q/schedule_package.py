@@ -7,7 +7,7 @@ have their say before a package is sealed, under a short limit.
 from datetime import datetime
 from typing import Any
 
-from django_q import signals
+from django_q import signals, signing
 from django_q.conf import Conf, logger
 from django_q.elements import check_followers
 from django_q.exceptions import TimeoutException
@@ -81,6 +81,20 @@ def _open(package: Any, soft_limit: SoftLimit) -> None:
     except (Exception, TimeoutException) as error:  # unpickling runs any code
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"Its arguments cannot be opened: {reason}") from error
+    if Conf.SERIALIZER == "json" and Conf.LEGACY != "write":
+        _check_json({name: package[name] for name in deferred})
+
+
+def _check_json(opened: dict[str, Any]) -> None:
+    """Raise ValueError, with what to do, where what was a pickle cannot go as JSON."""
+    try:
+        signing.serialized(opened, "json")
+    except Exception as error:  # code of the values
+        raise ValueError(
+            "Its arguments were kept as a pickle, before Q_CLUSTER[\"serializer\"] was 'json', and "
+            f"cannot be written as JSON: {error}. Make the schedule anew with values that have a "
+            "form in JSON, or set the serializer to 'pickle' again and enable the schedule."
+        ) from error
 
 
 def _send_signal(package: TaskPackage, soft_limit: SoftLimit) -> None:

@@ -66,3 +66,19 @@ def test_what_has_no_form_in_json_is_told_at_once() -> None:
         schedule(ECHO, Point(1, 2))
 
     assert not Schedule.objects.exists()
+
+
+@pytest.mark.parametrize("pickles", [True, False])
+def test_what_was_kept_as_a_pickle_and_cannot_go_as_json_says_what_to_do(
+    settings: Configure, pickles: bool
+) -> None:
+    settings(broker_class=MEMORY)
+    schedule(ECHO, Point(1, 2), next_run=NOW)
+    settings(broker_class=MEMORY, serializer="json", pickles=pickles)
+
+    assert run() == []
+
+    row = Schedule.objects.get()
+    assert not row.enabled
+    assert "Make the schedule anew" in str(row.error)
+    assert "enable the schedule" in str(row.error)
