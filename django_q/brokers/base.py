@@ -162,6 +162,10 @@ class Broker:
         """Acknowledge; False for a lease that was lost. Only where `has_transactions`."""
         raise NotImplementedError
 
+    def is_there(self, receipt: str) -> bool:
+        """Tell whether a package is there, whoever has it. Only where `has_transactions`."""
+        raise NotImplementedError
+
     def renew(self, receipts: Sequence[str]) -> list[str]:
         """Prolong leases by `Conf.RETRY` from now; the receipts that are valid from now on.
 
@@ -222,8 +226,7 @@ class Broker:
         cache = self.cache
         if cache is None:
             return []
-        prefix = pattern.rstrip("*")
-        keys = [k for k in cache.get(Conf.Q_STAT) or [] if k.startswith(prefix)]
+        keys = [k for k in cache.get(Conf.Q_STAT) or [] if k.startswith(pattern.rstrip("*"))]
         return [value for value in cache.get_many(keys).values() if value]
 
     # -- connections ------------------------------------------------------------------------
@@ -263,11 +266,8 @@ class Broker:
 
 def _as_leases(delivered: Any) -> list[Lease]:
     """Bring what a `dequeue` may return (list of pairs, one pair, None) into one form."""
-    if not delivered:
-        return []
-    if isinstance(delivered, tuple):
-        delivered = [delivered]
-    return [pair if isinstance(pair, Lease) else _lease_of(*pair) for pair in delivered]
+    pairs = [delivered] if delivered and isinstance(delivered, tuple) else delivered or ()
+    return [pair if isinstance(pair, Lease) else _lease_of(*pair) for pair in pairs]
 
 
 def _lease_of(receipt: Any, payload: Any) -> Lease:

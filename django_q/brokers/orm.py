@@ -142,6 +142,11 @@ class ORM(Broker):
         """Delete the row that this receipt holds; False where it holds none any more."""
         return self._run(lambda rows: rows.acknowledge(_held([receipt]))) > 0
 
+    def is_there(self, receipt: str) -> bool:
+        """Tell whether the row is there, waiting or leased to whomever."""
+        (id,) = _held([receipt]).values() or (None,)
+        return id is not None and self._run(lambda rows: rows.has(id))
+
     def renew(self, receipts: Sequence[str]) -> list[str]:
         """Prolong what these receipts hold, be it lapsed, until somebody else leases it."""
         valid = self._run(lambda rows: rows.renew(_held(receipts)))

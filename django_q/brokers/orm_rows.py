@@ -202,6 +202,10 @@ class Rows:
             for part in _parts(held)
         )
 
+    def has(self, id: int) -> bool:
+        """Tell whether there is such a row, in whatever queue."""
+        return bool(self._fetch(self._sql.there, [id]))
+
     def delete(self, id: int) -> int:
         """Delete one row; how many there were."""
         return self._change(self._sql.delete, [self._key, id])

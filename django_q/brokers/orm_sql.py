@@ -155,6 +155,8 @@ class Statements:
     held_by = """SELECT {receipt}, "id" FROM {queue}
         WHERE "key" = %s AND "priority" = %s AND "lock" > {moment} AND "token" LIKE %s"""
 
+    #: See whether a package is there.
+    there = 'SELECT 1 FROM {queue} WHERE "id" = %s'
     #: Take away one package, or all.
     delete = 'DELETE FROM {queue} WHERE "key" = %s AND "id" = %s'
     purge = 'DELETE FROM {queue} WHERE "key" = %s'

@@ -193,6 +193,10 @@ class Several(Broker):
         """Acknowledge with its queue; False for a lease that was lost."""
         return any(member.acknowledge_held(own[0]) for _, member, own in self._sorted([receipt]))
 
+    def is_there(self, receipt: str) -> bool:
+        """Tell whether the package is in its queue."""
+        return any(member.is_there(own[0]) for _, member, own in self._sorted([receipt]))
+
     def fail(self, task_id: str) -> None:
         """Take a package away that cannot be opened."""
         for _, member, own in self._sorted([task_id]):

@@ -12,14 +12,15 @@ from django.db import Error, InterfaceError, OperationalError, transaction
 
 from django_q.brokers import Broker, Lease
 from django_q.brokers.several import serving_broker
-from django_q.cluster.settlement import Settlement
+from django_q.cluster.settlement import LeaseLost, Settlement
 from django_q.conf import logger
 from django_q.dispatch import check_transactions
 from django_q.effect_options import check_effect
-from django_q.exceptions import BrokerUnavailable, ResultsUnavailable
+from django_q.exceptions import BrokerError, BrokerUnavailable, ResultsUnavailable
 from django_q.executor import RunVoid, execute
 from django_q.package import Outcome, TaskPackage
 from django_q.recorder import Record, Stores, prepare
+from django_q.results.entries import write_entries
 from django_q.results.trouble import cause
 from django_q.run import Run
 from django_q.soft_limit import SoftLimit
@@ -51,9 +52,26 @@ class Effects:
         effect = Effect(lease, package, self._broker(), self._stores)
         try:
             return execute(package, soft_limit, run, around=effect.around), effect.record
+        except LeaseLost as lost:
+            reason = self._see_to_entries(lease, lost)
+            logger.warning("%s [%s] %s", package["name"], package["id"], reason)
+            return None
         except RunVoid as void:
             logger.warning("%s [%s] %s", package["name"], package["id"], void)
             return None
+
+    def _see_to_entries(self, lease: Lease, lost: LeaseLost) -> str:
+        """Free what a task has taken, as its key, if no other run will; gives what happened."""
+        try:
+            if self._broker().is_there(str(lease.receipt)):
+                return str(lost)
+            self._stores.database.save([], lambda: write_entries(lost.entries))
+        except (BrokerError, ResultsUnavailable) as error:
+            return f"lost its lease while it ran, and what it has taken may not be free: {error}"
+        return (
+            "has no package any more: it was taken out of the queue while it ran, or another run "
+            "has ended it; nothing that this run wrote is kept"
+        )
 
     def _broker(self) -> Broker:
         if not hasattr(self._own, "broker"):

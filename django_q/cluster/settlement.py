@@ -16,9 +16,18 @@ from django_q.order_options import time_left
 from django_q.package import Follower
 from django_q.recorder import Record, Stores, record
 from django_q.results import ledger, rejected, tracking
-from django_q.results.entries import write_entries
+from django_q.results.entries import Entry, write_entries
 from django_q.results.gatherings import Ready, claimed, complete, keep_parts
 from django_q.results.rejected import Rejection
+
+
+class LeaseLost(RunVoid):
+    """The run has no package any more that it could end."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        super().__init__("lost its lease while it ran, so another run has its place")
+        #: What was to be written with its end.
+        self.entries = entries
 
 
 class Settlement:
@@ -67,7 +76,7 @@ class Settlement:
         Raises RunVoid where another run has the package, or stands in the books.
         """
         if done.receipt is None or not self._broker.acknowledge_held(done.receipt):
-            raise RunVoid("lost its lease while it ran, so another run has its place")
+            raise LeaseLost(done.entries)
         if done.to_database and done.row and not self._stores.database.keep(done.row):
             raise RunVoid("ran twice, and the success of the other run stands")
         if done.part:

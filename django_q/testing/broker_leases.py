@@ -107,7 +107,9 @@ class LeaseTests(BrokerGround):
             transaction.set_rollback(True, using=alias)
 
         self.have_sizes(0, 1)
+        assert self.broker.is_there(receipt)
         assert self.broker.acknowledge_held(receipt)
+        assert not self.broker.is_there(receipt)
         assert not self.broker.acknowledge_held(receipt)
         self.have_sizes(0, 0)
 

@@ -15,7 +15,7 @@ from django_q.brokers.several import serving_broker
 from django_q.cluster.effects import Effects
 from django_q.cluster.settlement import Settlement
 from django_q.enqueue import async_task
-from django_q.models import OrmQ, Task
+from django_q.models import OrmQ, Task, UniqueKey
 from django_q.package import Outcome
 from django_q.recorder import Record, make_stores
 from django_q.run import Run
@@ -85,6 +85,32 @@ def test_a_run_that_lost_its_lease_leaves_nothing(caplog: pytest.LogCaptureFixtu
     assert (effects(), Task.objects.count(), OrmQ.objects.count()) == ({"a": 1}, 1, 0)
     assert run(first) is None
     assert effects() == {"a": 1}
+
+
+@on_each_database
+def test_a_run_whose_package_was_purged_frees_its_key(caplog: pytest.LogCaptureFixture) -> None:
+    send("leave", "a", unique="once")
+    lease = take()
+    OrmQ.objects.all().delete()
+
+    assert run(lease) is None
+
+    assert (effects(), Task.objects.count()) == ({}, 0)
+    assert not UniqueKey.objects.exists()
+    assert "was taken out of the queue while it ran" in caplog.text
+
+
+def test_a_run_that_lost_its_lease_leaves_the_key_to_the_other_one() -> None:
+    send("leave", "a", unique="once")
+    first = take()
+    lapse()
+    second = take()
+
+    run(first)
+    assert UniqueKey.objects.exists()
+    run(second)
+
+    assert not UniqueKey.objects.exists()
 
 
 def test_a_lease_that_lapsed_and_that_nobody_else_has_is_still_its_own() -> None:
