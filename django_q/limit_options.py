@@ -95,9 +95,14 @@ def unique_key(package: Mapping[str, Any], path: str) -> str:
     return short_key(key)
 
 
+def pickled_alike(value: Any) -> bytes:
+    """Give bytes that are the same for equal values in all processes. Raises what pickling does."""
+    return _Ordered.dumps(value)
+
+
 def _pickled(call: Any) -> bytes:
     try:
-        return _Ordered.dumps(call)
+        return pickled_alike(call)
     except Exception as error:  # code of the arguments
         raise PackageError(
             f"unique is True, but the arguments cannot be pickled: {error}"

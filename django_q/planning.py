@@ -18,11 +18,12 @@ from django_q.conf import Conf, logger
 from django_q.dispatch import check_transactions
 from django_q.elements import check_followers
 from django_q.exceptions import PackageError
+from django_q.limit_options import pickled_alike
 from django_q.models import Ledger, Schedule
 from django_q.models.timing import as_stored
 from django_q.options import OPTIONS, take_options
 from django_q.package import build_package, function_path
-from django_q.schedule_arguments import keep
+from django_q.schedule_arguments import is_sealed, keep, parse_args, parse_kwargs
 from django_q.sealed import seal_package
 
 #: Keywords of `schedule` that are columns; all others go to the function.
@@ -77,7 +78,7 @@ def schedule(func: Any, *args: Any, **kwargs: Any) -> Schedule:
     if kwargs.get("schedule_type") == Schedule.SECONDS and "seconds" in kwargs:
         names.append("seconds")
     values = {name: kwargs.pop(name) for name in names}
-    made = _make(func, args, kwargs, values)
+    made, digest = _make(func, args, kwargs, values)
     alias = router.db_for_write(Schedule)
     if not made.name:
         if is_update:
@@ -89,7 +90,7 @@ def schedule(func: Any, *args: Any, **kwargs: Any) -> Schedule:
         if known is not None and not is_update:
             raise IntegrityError(f"There is a schedule named {made.name!r} already.")
         if is_update:
-            made.declaration = _BY_CODE + _digest(made, values)
+            made.declaration = _BY_CODE + digest
         if known is None:
             made.save(using=alias)
             return made
@@ -112,9 +113,9 @@ def synchronise(queue: str, declared: Declarations | None = None) -> None:
     place = declared or Declarations(Conf.SCHEDULES, 'in Q_CLUSTER["schedules"]', _BY_SETTINGS)
     for name, values in place.entries.items():
         try:
-            made = _declared(name, values)
+            made, digest = _declared(name, values)
             if (made.cluster or Conf.PREFIX) == queue:
-                made.declaration = place.mark + _digest(made, values)
+                made.declaration = place.mark + digest
                 _synchronise_one(made, values, alias, place)
         except (ValidationError, ValueError, TypeError, PackageError) as error:
             reason = " ".join(error.messages) if isinstance(error, ValidationError) else error
@@ -147,8 +148,8 @@ def _disable_gone(queue: str, alias: str, place: Declarations) -> None:
             logger.warning("Schedule %s is disabled: %s", row.name, reason)
 
 
-def _declared(name: str, values: Any) -> Schedule:
-    """Make the schedule that an entry of the settings describes."""
+def _declared(name: str, values: Any) -> tuple[Schedule, str]:
+    """Make the schedule that an entry of the settings describes, as `_make`."""
     if not isinstance(values, Mapping) or "func" not in values:
         raise ValueError(f'It is {values!r:.200}: give a dict with "func" and when to call it.')
     known = {*_COLUMNS, "func", "args", "kwargs", "q_options", "seconds"} - {"name"}
@@ -166,16 +167,19 @@ def _declared(name: str, values: Any) -> Schedule:
     kwargs = dict(values.get("kwargs") or {})
     if values.get("q_options"):
         kwargs["q_options"] = values["q_options"]
-    made = _make(values["func"], args, kwargs, columns | {"name": name})
+    made, digest = _make(values["func"], args, kwargs, columns | {"name": name})
     if made.schedule_type == Schedule.ONCE:
         raise ValueError("It has to repeat: give schedule_type, cron, minutes or seconds.")
-    return made
+    return made, digest
 
 
 def _make(
     func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], values: Mapping[str, Any]
-) -> Schedule:
-    """Make a schedule that could be run, unsaved and checked; `values` are columns."""
+) -> tuple[Schedule, str]:
+    """Make a schedule that could be run, unsaved and checked; `values` are columns.
+
+    With it comes what all processes make of the same words.
+    """
     columns = {key: value for key, value in values.items() if value is not None}
     if "schedule_type" not in columns:
         kinds = [kind for column, kind in _TYPES.items() if column in columns]
@@ -197,7 +201,7 @@ def _make(
     made = Schedule(func=function_path(func), **columns, **kept._asdict())
     made.full_clean()
     made.next_run = as_stored(made.next_run)
-    return made
+    return made, _digest(made, values, (args, kwargs, options))
 
 
 def _pop_options(kwargs: dict[str, Any], func: Any) -> dict[str, Any]:
@@ -227,6 +231,8 @@ def _lay_over(row: Schedule, made: Schedule, is_time_given: bool) -> bool:
     now = timezone.now()
     is_new = row.declaration != made.declaration
     differs = {name for name in _DECLARED if getattr(row, name) != getattr(made, name)}
+    if not is_new and _has_same_call(row, made):
+        differs -= {"args", "kwargs"}
     if not is_new and not differs and not (row.error or "").startswith(_GONE):
         return False
     for name in (*_DECLARED, "sealed", "declaration", *(["repeats"] if is_new else [])):
@@ -244,6 +250,20 @@ def _lay_over(row: Schedule, made: Schedule, is_time_given: bool) -> bool:
     row.full_clean()
     row.save()
     return True
+
+
+def _has_same_call(row: Schedule, made: Schedule) -> bool:
+    """Tell whether a row has still the arguments of its declaration, which is the same.
+
+    Their texts tell only where they are equal: the order of a set is another in each process.
+    """
+    if made.sealed:
+        return is_sealed(row.args, row.kwargs, row.sealed)
+    try:
+        calls = [(parse_args(each.args), parse_kwargs(each.kwargs)) for each in (row, made)]
+    except ValueError:  # somebody has changed them
+        return False
+    return pickled_alike(calls[0]) == pickled_alike(calls[1])
 
 
 def _named(name: str, alias: str) -> Schedule | None:
@@ -267,7 +287,12 @@ def _name_held(name: str, alias: str) -> Iterator[None]:
         yield
 
 
-def _digest(made: Schedule, values: Mapping[str, Any]) -> str:
-    said = [getattr(made, name) for name in _DECLARED]
-    said += [made.repeats, values.get("next_run")]
-    return hashlib.sha256(repr(said).encode()).hexdigest()
+def _digest(made: Schedule, values: Mapping[str, Any], call: tuple[Any, ...]) -> str:
+    said = [getattr(made, name) for name in _DECLARED if name not in ("args", "kwargs")]
+    # Sealed arguments are sealed anew where the form of packages has changed.
+    said += [made.repeats, values.get("next_run"), made.sealed and Conf.SERIALIZER]
+    try:
+        arguments = pickled_alike(call)
+    except Exception:  # code of the values; or they hold themselves
+        arguments = repr((made.args, made.kwargs)).encode()
+    return hashlib.sha256(repr(said).encode() + arguments).hexdigest()

@@ -8,6 +8,7 @@ import pytest
 
 from django_q.models import Schedule
 from django_q.planning import synchronise
+from django_q.schedule_arguments import read
 from django_q.tasks import schedule
 from tests.site import databases
 from tests.unit.planned import MEMORY, Configure, make
@@ -68,6 +69,48 @@ def test_a_start_that_declares_the_same_changes_nothing(declare: Callable[..., N
     declare(one=HOURLY | {"repeats": 5})
 
     assert Schedule.objects.values().get() == before
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_a_start_of_another_process_that_declares_equal_arguments_changes_nothing(
+    kind: type, declare: Callable[..., None]
+) -> None:
+    one, other = kind([0, 8]), kind([8, 0])
+    assert repr(one) != repr(other)
+    declare(one=HOURLY | {"args": [one], "kwargs": {"a": one, "b": 1}})
+    before = Schedule.objects.values().get()
+
+    declare(one=HOURLY | {"args": [other], "kwargs": {"b": 1, "a": other}})
+
+    assert Schedule.objects.values().get() == before
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_arguments_that_were_changed_by_hand_are_as_declared_after_a_start(
+    kind: type, declare: Callable[..., None]
+) -> None:
+    declare(one=HOURLY | {"args": [kind([1])]})
+    before = Schedule.objects.values().get()
+    for text in ("{True}", "5", "no literal"):
+        Schedule.objects.update(args=text)
+
+        declare(one=HOURLY | {"args": [kind([1])]})
+
+        assert Schedule.objects.values("args").get() == {"args": before["args"]}
+
+
+def test_sealed_arguments_are_sealed_anew_where_packages_have_another_form(
+    settings: Configure,
+) -> None:
+    schedules = {"one": HOURLY | {"args": [frozenset([1])]}}
+    settings(broker_class=MEMORY, schedules=schedules)
+    synchronise("default")
+
+    settings(broker_class=MEMORY, schedules=schedules, serializer="json", pickles=False)
+    synchronise("default")
+
+    row = Schedule.objects.get()
+    assert read(row.args, row.kwargs, row.sealed).args == (frozenset([1]),)
 
 
 def test_what_was_changed_by_hand_is_as_declared_after_a_start(
