@@ -4,9 +4,11 @@ The threads that run tasks say when one begins and ends; all else is the clerk's
 that ends within a second is not written down at all.
 """
 
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from queue import SimpleQueue
 from typing import Any
 
 from django.utils import timezone
@@ -47,6 +49,8 @@ class Tracker:
         #: What the scoreboard said when they were read; at first they are read whatever it says,
         #: since the housekeeper of a cluster that starts may not have looked yet.
         self._number = -1
+        #: Runs that did not count, for the clerk: id, and whether it `is_known` if it is ours.
+        self._voided: SimpleQueue[tuple[str, bool | None]] = SimpleQueue()
         self._next_sight = 0.0
         self._backoff = Backoff()
 
@@ -62,6 +66,14 @@ class Tracker:
         """Follow it no more. Before its outcome is handed over: the row that was written goes."""
         self._runs.pop(run.id, None)
 
+    def void(self, run: Run, *, is_ours: bool, is_known: bool) -> None:
+        """Follow a run no more that did not count; its task waits again if it `is_ours`.
+
+        `is_known`: whoever takes it next knows that it was delivered before.
+        """
+        self.end(run)
+        self._voided.put((run.id, is_known if is_ours else None))
+
     # -- called by the clerk ------------------------------------------------------------------
 
     def look(self, now: float, number: int) -> None:
@@ -69,6 +81,8 @@ class Tracker:
         self.hear(number)
         if self.wishes:
             self._interrupt_cancelled()
+        if not self._voided.empty():
+            self._forget_voided()
         if self._runs and not self._backoff.is_waiting:
             self._patiently(lambda: self._write_due(now))
 
@@ -107,6 +121,15 @@ class Tracker:
         # A run that is followed by another one has no row.
         ids = [one.task_id for one in record.followers] if record.row is None else [record.row.id]
         return next((id for id in ids if id in self._written or id in self.wishes), "")
+
+    def _forget_voided(self) -> None:
+        """Say of what was written of runs that did not count that it waits again."""
+        while not self._voided.empty():
+            task_id, is_known = self._voided.get()
+            if self._written.pop(task_id, None) and is_known is not None:
+                requeue = functools.partial(tracking.requeue, task_id, is_known=is_known)
+                # If it fails, the housekeeper puts it right once it is silent for long.
+                self._patiently(requeue)
 
     # -- parts --------------------------------------------------------------------------------
 

@@ -173,6 +173,23 @@ def begin(tracker: Tracker, **options: Any) -> Any:
     return run
 
 
+@pytest.mark.parametrize(
+    ("is_ours", "is_known", "state"),
+    [(True, True, "queued"), (True, False, None), (False, True, "running")],
+)
+def test_a_run_that_did_not_count_is_forgotten(
+    tracker: Tracker, is_ours: bool, is_known: bool, state: str | None
+) -> None:
+    run = begin(tracker)
+
+    tracker.void(run, is_ours=is_ours, is_known=is_known)
+    tracker.look(time.monotonic() + 3, 0)
+
+    assert states() == ({run.id: state} if state else {})
+    record = Record(make_row(id=run.id))
+    assert tracker.complete(record) is record
+
+
 def test_a_row_that_only_the_clerk_knows_goes_with_the_outcome(tracker: Tracker) -> None:
     run = begin(tracker)
     tracker.end(run)
