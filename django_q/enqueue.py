@@ -163,8 +163,19 @@ def run_in_place(package: TaskPackage) -> None:
 
 def _in_transaction(call: Callable[[], Outcome]) -> Outcome:
     """Let what a task writes in place be rolled back when it fails; there is no lease to lose."""
-    with transaction.atomic(using=router.db_for_write(Task)):
-        return call()
+    alias, heard = router.db_for_write(Task), []
+    try:
+        with transaction.atomic(using=alias):
+            # The first of them, so it is heard before one of the task's own raises.
+            transaction.on_commit(lambda: heard.append(alias), using=alias)
+            outcome = call()
+    except Exception as error:
+        if not heard:
+            raise
+        package = outcome.package
+        text = "What %s [%s] left to on_commit raised"
+        logger.error(text, package["name"], package["id"], exc_info=error)
+    return outcome
 
 
 def _pack(
