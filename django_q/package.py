@@ -98,7 +98,7 @@ class Follower(NamedTuple):
     priority: int = 0
     #: Id of the task in it.
     task_id: str = ""
-    #: Its row while it waits, if it is followed from when it is sent: see `results.tracking`.
+    #: Its row while it waits, if it is followed from when it is sent: see `results.waiting`.
     row: tuple[Any, ...] = ()
 
 

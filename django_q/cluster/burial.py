@@ -120,9 +120,10 @@ class Burial:
                 tracking.requeue(mark.task_id, is_known=not is_forgotten)
 
     def _is_gone(self, mark: Mark) -> bool:
-        """Tell whether a package was taken away by its run, which committed all it did with that.
+        """Tell whether a package is not lent to its run any more.
 
-        The worker died before it could say so: there is nothing to be charged.
+        The run has committed all it did, and taken it away with that, or another one has it now:
+        there is nothing to be charged.
         """
         if mark.receipt is None or not self._broker.has_transactions:
             return False

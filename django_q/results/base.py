@@ -45,7 +45,7 @@ class Row(NamedTuple):
 
 
 class ResultStore:
-    """Keeps rows. Used by one thread of a process at a time."""
+    """Keeps rows. Used by several threads of a process, each on its own connection."""
 
     #: Database alias whose transactions the store takes part in; None where it has none.
     alias: str | None = None
