@@ -26,9 +26,10 @@ def check_effect(package: Mapping[str, Any], func: Any = None) -> None:
     if not wanted:
         return
     # Without a cache every result goes to the database.
-    if package.get("cached") and Conf.CACHE:
+    cached = package.get("cached", Conf.CACHED)
+    if cached and Conf.CACHE:
         raise PackageError(
-            f"atomic is True, but cached is {package['cached']!r:.100}: a result in the cache is "
+            f"atomic is True, but cached is {cached!r:.100}: a result in the cache is "
             "outside the transaction. Leave one of them out, or say cached=False."
         )
     if Conf.LEGACY == "write":

@@ -231,8 +231,8 @@ def record(
         _log_duplicates(stores.cache.save_cached(cached))
     parts = [record.part for record in new if record.part]
     entries = [entry for record in records for entry in record.entries]
-    after = [follower for record in records for follower in record.followers]
-    entries += [Entry("track", follower.row) for follower in after if follower.row]
+    for done in records:
+        entries += followed_entries(done.followers)
     shares = acknowledge is not None and broker_alias == stores.database.alias
 
     def within() -> None:
@@ -247,6 +247,11 @@ def record(
         _log_duplicates(stores.database.save(rows, within))
     if acknowledge is not None and not shares:
         acknowledge()
+
+
+def followed_entries(followers: Iterable[Follower]) -> list[Entry]:
+    """Give the rows of what follows and is followed itself; written before that is sent."""
+    return [Entry("track", follower.row) for follower in followers if follower.row]
 
 
 def _log_duplicates(task_ids: Iterable[str]) -> None:

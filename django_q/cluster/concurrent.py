@@ -15,12 +15,13 @@ from typing import Any
 from django_q.brokers import Lease
 from django_q.brokers.orm_trouble import close_hung_up
 from django_q.cluster.clerk import Clerk
+from django_q.cluster.effects import leave_connections
 from django_q.cluster.outbox import Finished
 from django_q.cluster.room import count_places
 from django_q.cluster.runners import Agenda, Deed, Ending, Loop, Threads
 from django_q.cluster.scoreboard import Phase, Slot, State
 from django_q.cluster.thread_limits import ThreadLimits
-from django_q.cluster.worker import Worker, leave_connections
+from django_q.cluster.worker import Worker
 from django_q.conf import Conf
 from django_q.coroutines import announce_start, coroutine_function, see_to_failure
 from django_q.exceptions import ResultsUnavailable

@@ -87,8 +87,7 @@ class Past:
             # A run that failed, and comes back by the project's wish, was not lost.
             lost -= self.ask(lease, lambda: self._stores.attempts(package["id"]))
         if lost > Conf.MAX_LOST:
-            text = f"The lease of this task was lost {lost} times: its machine went away each time."
-            return Verdict(text, FailureCause.LOST)
+            return Verdict(lost_text(package, lost), FailureCause.LOST)
         return None
 
     def ask(self, lease: Lease, question: Callable[[], _Given]) -> _Given:
@@ -105,3 +104,13 @@ class Past:
                     if not self._may_start(lease):
                         raise
                     self._pause(min(_SHORT_PAUSE, backoff.left))
+
+
+def lost_text(package: TaskPackage, lost: int) -> str:
+    """Give the failure of a task none of whose runs was heard of again."""
+    if package.get("atomic"):
+        return (
+            f"{lost} runs of this task were not committed: its lease was lost, its machine went "
+            "away, or the database ended the transaction. The log of the workers tells which."
+        )
+    return f"The lease of this task was lost {lost} times: its machine went away each time."

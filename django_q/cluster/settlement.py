@@ -1,6 +1,7 @@
 """Settling: record outcomes, send what follows, acknowledge; in that order.
 
-Used by the clerk for its worker, and by the housekeeper for a worker that was killed.
+Used by the clerk for its worker, by the housekeeper for a worker that was killed, and by threads
+that run tasks with `atomic`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -14,7 +15,7 @@ from django_q.exceptions import BrokerError, PayloadTooLarge, ResultsUnavailable
 from django_q.executor import RunVoid
 from django_q.order_options import time_left
 from django_q.package import Follower
-from django_q.recorder import Record, Stores, record
+from django_q.recorder import Record, Stores, followed_entries, record
 from django_q.results import ledger, rejected, tracking
 from django_q.results.entries import Entry, write_entries
 from django_q.results.gatherings import Ready, claimed, complete, keep_parts
@@ -81,7 +82,7 @@ class Settlement:
             raise RunVoid("ran twice, and the success of the other run stands")
         if done.part:
             keep_parts([done.part])
-        write_entries(done.entries)
+        write_entries([*done.entries, *followed_entries(done.followers)])
         self._send_followers([done], is_final=False)
 
     def _afterwards(self, work: Callable[[], object]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from django_q.brokers import Lease
 from django_q.cluster.backoff import Backoff
 from django_q.conf import Conf, logger
 from django_q.exceptions import ResultsUnavailable
@@ -49,7 +50,8 @@ class Tracker:
         #: What the scoreboard said when they were read; at first they are read whatever it says,
         #: since the housekeeper of a cluster that starts may not have looked yet.
         self._number = -1
-        #: Runs that did not count, for the clerk: id, and whether it `is_known` if it is ours.
+        #: Runs that did not count, for the clerk: id, and whether the next one knows that the task
+        #: was delivered before; None where it has begun already.
         self._voided: SimpleQueue[tuple[str, bool | None]] = SimpleQueue()
         self._next_sight = 0.0
         self._backoff = Backoff()
@@ -66,13 +68,12 @@ class Tracker:
         """Follow it no more. Before its outcome is handed over: the row that was written goes."""
         self._runs.pop(run.id, None)
 
-    def void(self, run: Run, *, is_ours: bool, is_known: bool) -> None:
-        """Follow a run no more that did not count; its task waits again if it `is_ours`.
-
-        `is_known`: whoever takes it next knows that it was delivered before.
-        """
+    def void(self, run: Run, lease: Lease) -> None:
+        """Follow a run no more that did not count; its task waits again."""
         self.end(run)
-        self._voided.put((run.id, is_known if is_ours else None))
+        is_known = lease.is_counted or lease.deliveries != 1
+        # Without a pause it was lost: another run has its place, and writes its row.
+        self._voided.put((run.id, is_known if lease.pause else None))
 
     # -- called by the clerk ------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from django_q.brokers import Lease
 from django_q.brokers.orm_trouble import close_hung_up
 from django_q.cluster.admission import Admission
 from django_q.cluster.clerk import Clerk
-from django_q.cluster.effects import Effects
+from django_q.cluster.effects import Effects, leave_connections
 from django_q.cluster.lifetime import Lifetime
 from django_q.cluster.outbox import Finished
 from django_q.cluster.outcome_log import log_outcome
@@ -29,7 +29,6 @@ from django_q.conf import Conf, logger
 from django_q.exceptions import PackageRejected, ResultsUnavailable, TimeoutException
 from django_q.executor import (
     announce_executed,
-    close_connections,
     decided,
     send_signal,
     time_limit,
@@ -195,11 +194,14 @@ class Worker:
 
     def _call(self, lease: Lease, run: Run, soft_limit: SoftLimit) -> tuple[Outcome, Record] | None:
         """Run a task, and make the record of its outcome; None for a run that does not count."""
-        ended = self._effects.execute(lease, run, soft_limit)
-        self._clerk.tracker.end(run)
+        ended = self._effects.execute(
+            lease, run, soft_limit, lambda phase: self._mark(phase, lease, run.package)
+        )
         if ended is None:
+            self._clerk.tracker.void(run, lease)
             self._clerk.give_back(lease)
             return None
+        self._clerk.tracker.end(run)
         outcome, committed = ended
         return self._conclude(lease, outcome, soft_limit, committed)
 
@@ -288,11 +290,3 @@ class Worker:
         self._lifetime.count()
         log_outcome(outcome)
         return half
-
-
-def leave_connections() -> None:
-    """Close what this thread should not keep between two tasks."""
-    try:
-        close_connections()
-    except Exception:  # the end of a broken connection must not be the end of the worker
-        logger.exception("A database connection could not be closed")

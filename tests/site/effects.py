@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import contextlib
 import os
 import time
 import uuid
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from django.contrib.sessions.models import Session
-from django.db import transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from tests.site.tasks import write
 
@@ -90,6 +91,32 @@ def roll_back(token: object) -> None:
     """Have an effect and take it back."""
     leave(token)
     transaction.set_rollback(True, using=Session.objects.db)
+
+
+def swallow(token: object) -> None:
+    """Have an effect, and go on after an error of the database."""
+    leave(token)
+    with contextlib.suppress(IntegrityError):
+        Session(session_key=None, session_data="none", expire_date=None).save(force_insert=True)
+
+
+def enter_a_block(token: object) -> None:
+    """Have an effect in a block that is never left."""
+    transaction.atomic().__enter__()
+    leave(token)
+
+
+class NeedsServer:
+    """Cannot be stored while some server is away."""
+
+    def __reduce__(self) -> NoReturn:
+        raise OperationalError("the server is away")
+
+
+def give_what_needs_a_server(token: object) -> object:
+    """Have an effect, and give what asks a server when it is stored."""
+    leave(token)
+    return NeedsServer()
 
 
 async def leave_asynchronously(token: object) -> None:

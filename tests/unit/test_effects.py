@@ -1,57 +1,30 @@
 """Tasks with `atomic`: what they write, their rows and their packages, together or not at all."""
 
-import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import connection
 from django.utils import timezone
 
-from django_q.brokers import Lease
 from django_q.brokers.orm import ORM
-from django_q.brokers.several import serving_broker
-from django_q.cluster.effects import Effects
+from django_q.cluster.scoreboard import Phase
 from django_q.cluster.settlement import Settlement
-from django_q.enqueue import async_task
-from django_q.models import OrmQ, Task, UniqueKey
-from django_q.package import Outcome
-from django_q.recorder import Record, make_stores
-from django_q.run import Run
-from django_q.sealed import open_package
-from django_q.soft_limit import SoftLimit
+from django_q.models import OrmQ, Task, Tracked, UniqueKey
+from django_q.recorder import make_stores
 from tests.site import databases
 from tests.site.effects import effects
+from tests.unit.leased_effects import run, send, take
 
-SITE = "tests.site.effects"
 NOOP = "tests.site.tasks.noop"
 on_each_database = pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
 Configure = Callable[..., Any]
-Ended = tuple[Outcome, Record | None] | None
 
 
 @pytest.fixture(autouse=True)
 def _queue(database: str, q_cluster: Configure) -> None:
     q_cluster(orm=database, save_limit=0)
-
-
-def send(func: str, *args: Any, **options: Any) -> str:
-    return async_task(f"{SITE}.{func}", *args, atomic=True, **options)
-
-
-def take() -> Lease:
-    broker = serving_broker("default")
-    (lease,) = broker.lease(1)
-    lease.queue = lease.queue or "default"
-    return lease
-
-
-def run(lease: Lease | None = None) -> Ended:
-    """Run what was leased, as a worker does."""
-    lease = lease or take()
-    package = open_package(lease.payload, lease.queue)
-    return Effects("default", make_stores()).execute(lease, Run(package), SoftLimit())
 
 
 def lapse() -> None:
@@ -150,63 +123,12 @@ def test_what_follows_is_committed_with_it() -> None:
     assert OrmQ.objects.count() == 1
 
 
-@pytest.mark.parametrize(
-    ("func", "text"),
-    [
-        ("fail", "on purpose"),
-        ("give_lambda", "could not be stored"),
-        ("roll_back", "transaction"),
-        ("leave_asynchronously", "atomic is True, but the task is an async function"),
-    ],
-)
-def test_a_task_that_fails_leaves_nothing(func: str, text: str) -> None:
-    send(func, "a")
-
-    ended = run()
-
-    assert effects() == {}
-    assert ended and not ended[0].success and text in ended[0].result
-    # It is recorded as usual, outside.
-    assert ended[1] is None
-    assert OrmQ.objects.count() == 1
-
-
-def test_the_traceback_of_a_failure_begins_with_the_task() -> None:
-    send("fail", "a")
-
-    ended = run()
-
-    assert ended and "effects.py" in ended[0].result
-    assert "django_q" not in ended[0].result
-
-
 def test_what_is_left_to_on_commit_comes_after_it() -> None:
     send("leave_later", "a")
 
     run()
 
     assert effects() == {"a": 1}
-
-
-def test_what_is_left_to_on_commit_and_fails_changes_nothing(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    send("fail_later", "a")
-
-    ended = run()
-
-    assert ended and ended[0].success and ended[1]
-    assert effects() == {"a": 1, "later": 1}
-    assert [r for r in caplog.records if r.levelno == logging.ERROR and r.exc_info]
-
-
-def test_a_task_beyond_its_limit_leaves_nothing() -> None:
-    send("take_long", "a", 60, timeout=0.2)
-
-    ended = run()
-
-    assert effects() == {}
-    assert ended and ended[0].cause == "timeout"
 
 
 def test_a_result_that_is_not_saved_needs_no_row() -> None:
@@ -231,42 +153,27 @@ def test_several_queues_are_served(q_cluster: Configure, database: str) -> None:
     assert not OrmQ.objects.exists()
 
 
-def test_a_worker_whose_broker_is_elsewhere_fails_the_task(q_cluster: Configure) -> None:
-    send("leave", "a")
-    lease = take()
-    q_cluster(broker_class="django_q.brokers.memory.Memory")
+def test_neither_waiting_for_the_transaction_nor_the_commit_is_the_tasks_time() -> None:
+    phases: list[tuple[Phase, bool, int]] = []
 
-    ended = run(lease)
-
-    assert effects() == {}
-    assert ended and "the broker Memory keeps packages outside the database" in ended[0].result
-
-
-def test_a_commit_that_the_server_ends_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(*arguments: Any) -> None:
-        raise OperationalError("database is locked")
+    def mark(phase: Phase) -> None:
+        phases.append((phase, connection.in_atomic_block, Task.objects.count()))
 
     send("leave", "a")
-    lease = take()
-    with monkeypatch.context() as patch:
-        patch.setattr(Settlement, "settle_within", refuse)
-        assert run(lease) is None
+    run(mark=mark)
 
-    assert "could not be committed, and is tried again" in caplog.text
-    assert (lease.pause, lease.is_counted) == (1.0, True)
-    assert effects() == {}
-    run(lease)
-    assert effects() == {"a": 1}
+    assert phases == [
+        (Phase.CHECKING, False, 0),
+        (Phase.RUNNING, True, 0),
+        (Phase.SETTLING, True, 0),
+        (Phase.RUNNING, False, 1),
+    ]
 
 
-@pytest.mark.parametrize("func", ["leave", "fail"])
-def test_in_place_a_failure_leaves_nothing(func: str) -> None:
-    try:
-        send(func, "a", sync=True)
-    except ValueError:
-        assert func == "fail"
+def test_what_follows_is_followed_from_the_commit_on() -> None:
+    send("leave", "a", on_success=(NOOP, (), {"q_options": {"track": True}}))
 
-    assert effects() == ({"a": 1} if func == "leave" else {})
-    assert Task.objects.get().success is (func == "leave")
+    run()
+
+    (follower,) = OrmQ.objects.all()
+    assert Tracked.objects.get().pk == follower.task["id"]

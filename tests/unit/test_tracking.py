@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from django_q.brokers import Lease
 from django_q.cluster import tracker as tracking_clerk
 from django_q.cluster.tracker import Tracker
 from django_q.models import Cancellation, Delayed, Task, Tracked
@@ -174,15 +175,17 @@ def begin(tracker: Tracker, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("is_ours", "is_known", "state"),
-    [(True, True, "queued"), (True, False, None), (False, True, "running")],
+    ("pause", "is_counted", "state"),
+    [(1.0, True, "queued"), (1.0, False, None), (0.0, True, "running")],
 )
 def test_a_run_that_did_not_count_is_forgotten(
-    tracker: Tracker, is_ours: bool, is_known: bool, state: str | None
+    tracker: Tracker, pause: float, is_counted: bool, state: str | None
 ) -> None:
     run = begin(tracker)
+    lease = Lease("r", "")
+    lease.pause, lease.is_counted = pause, is_counted
 
-    tracker.void(run, is_ours=is_ours, is_known=is_known)
+    tracker.void(run, lease)
     tracker.look(time.monotonic() + 3, 0)
 
     assert states() == ({run.id: state} if state else {})

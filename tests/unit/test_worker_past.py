@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import pytest
 
 from django_q.brokers import Lease
+from django_q.cluster.past import lost_text
 from django_q.enqueue import async_task
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Ledger, Rejected, Task
@@ -152,6 +153,12 @@ def test_a_task_whose_machine_went_away_too_often_fails(desk: Desk, q_cluster: C
 
     assert _seen == []
     assert "lost 4 times" in Task.objects.get().result
+
+
+def test_runs_that_were_not_committed_are_not_laid_to_machines_alone() -> None:
+    package: Any = {"atomic": True}
+
+    assert "4 runs of this task were not committed" in lost_text(package, 4)
 
 
 def test_a_few_lost_leases_are_forgiven(desk: Desk, q_cluster: Configure) -> None:
