@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django_q.conf import Conf
+from django_q.order_options import HIGHEST
 from django_q.package import Outcome, function_path
 from django_q.stored import seal_value
 
@@ -81,10 +82,32 @@ def encode_row(outcome: Outcome) -> Row:
         attempt_count=package.get("attempt", 1),
         enqueued=package["started"],
         worker=worker_name(),
-        cause=outcome.cause,
+        # The plain text: JSON has no words for a member of an enum.
+        cause=None if outcome.cause is None else outcome.cause.value,
         error=None if outcome.error is None else function_path(type(outcome.error)),
-        priority=package.get("priority"),
-        run_at=package.get("run_at"),
+        priority=_priority(package.get("priority")),
+        run_at=_moment(package.get("run_at")),
+    )
+
+
+def bare_row(row: Row, reason: str) -> Row:
+    """Give the failed row of a task that says why the outcome cannot be stored.
+
+    Of all that came with the task it has the beginnings of its names, in what every store takes.
+    """
+    return row._replace(
+        name=_printable(row.name, 100),
+        func=_printable(row.func, 256),
+        hook=None,
+        args=None,
+        kwargs=None,
+        result=seal_value(_printable(reason, len(reason))),
+        group=None,
+        cluster=None,
+        enqueued=row.started,
+        success=False,
+        priority=None,
+        run_at=None,
     )
 
 
@@ -100,3 +123,21 @@ def _name_of(pid: int) -> str:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
+
+
+# Of a package that another program wrote, or a receiver of `pre_enqueue` added to, nobody has
+# checked these two: what means nothing is left out.
+
+
+def _priority(value: Any) -> int | None:
+    return value if type(value) is int and abs(value) <= HIGHEST else None
+
+
+def _moment(value: Any) -> datetime | None:
+    # In another zone the first or last day may be in a year that cannot be read back.
+    return value if isinstance(value, datetime) and 1 < value.year < 9999 else None
+
+
+def _printable(text: str, longest: int) -> str:
+    """Leave of a text what every database takes."""
+    return text.encode("ascii", "replace").decode().replace("\0", "?")[:longest]

@@ -21,7 +21,7 @@ from django_q import signing
 from django_q.conf import Conf, logger
 from django_q.exceptions import ConfigurationError, PackageRejected, ResultsUnavailable
 from django_q.models import Task
-from django_q.results.base import ResultStore, Row
+from django_q.results.base import ResultStore, Row, bare_row
 from django_q.results.members import Members, get_many
 from django_q.stored import seal_value, value_or_error
 
@@ -36,6 +36,14 @@ class CachedRow(NamedTuple):
 
     row: Row
     seconds: float | None
+
+
+class _SealedRow(NamedTuple):
+    """A row, the whole seconds for which it is kept, and its text."""
+
+    row: Row
+    timeout: int | None
+    text: str
 
 
 def seconds_to_keep(cached: bool | float) -> float | None:
@@ -80,25 +88,27 @@ class CacheStore(ResultStore):
 
     def save_cached(self, items: Sequence[CachedRow]) -> list[str]:
         """Keep rows one by one, each for its time; the rest is as in `save`."""
+        # Not inside `_reached`: that a row cannot be sealed is no fault of the server's.
+        sealed = [_sealed(item) for item in items]
         with self._reached():
             # First the groups: a row that is there is known to have joined.
-            self._join_groups(items)
-            return [item.row.id for item in items if not self._keep(item)]
+            self._join_groups(sealed)
+            return [item.row.id for item in sealed if not self._keep(item)]
 
-    def _join_groups(self, items: Sequence[CachedRow]) -> None:
+    def _join_groups(self, items: Sequence[_SealedRow]) -> None:
         items = [item for item in items if item.row.group is not None]
         there = get_many(self.cache, [_key("result", item.row.id) for item in items])
         joining: dict[str, dict[str, int | None]] = {}
-        for row, seconds in items:
+        for row, timeout, _ in items:
             if _key("result", row.id) not in there:
-                joining.setdefault(str(row.group), {})[row.id] = _timeout(seconds)
+                joining.setdefault(str(row.group), {})[row.id] = timeout
         for group, timeouts in joining.items():
             self._members(group).join(timeouts)
 
-    def _keep(self, item: CachedRow) -> bool:
+    def _keep(self, item: _SealedRow) -> bool:
         """Write one row; False if another run's success stands."""
-        row, timeout = item.row, _timeout(item.seconds)
-        if self._is_written(self.cache.add, row, timeout):
+        row, timeout, text = item
+        if self._is_written(self.cache.add, row.id, text, timeout):
             return True
         stored = self._read([row.id]).get(row.id)
         if stored is not None:
@@ -106,18 +116,21 @@ class CacheStore(ResultStore):
             if stored.success or is_same:
                 return is_same
             row = row._replace(attempt_count=stored.attempt_count + 1)
-        if self._is_written(self.cache.set, row, timeout):
+            text = _seal(row)
+        if self._is_written(self.cache.set, row.id, text, timeout):
             return True
         reason = "The result could not be stored: the cache does not take it"
         failed = row._replace(success=False, result=seal_value(reason), args=None, kwargs=None)
-        if not self._is_written(self.cache.set, failed, timeout):
+        if not self._is_written(self.cache.set, row.id, _seal(failed), timeout):
             raise ResultsUnavailable(f"{self._name} does not keep what is written.")
         logger.error("%s (%s): %s", row.name, row.id, reason)
         return True
 
-    def _is_written(self, write: Callable[..., Any], row: Row, timeout: int | None) -> bool:
-        """Seal and write with `add` or `set`; tell whether it is there then."""
-        text, key = signing.seal(row._asdict(), "result", ""), _key("result", row.id)
+    def _is_written(
+        self, write: Callable[..., Any], task_id: str, text: str, timeout: int | None
+    ) -> bool:
+        """Write a sealed row with `add` or `set`; tell whether it is there then."""
+        key = _key("result", task_id)
         try:
             is_added = write(key, text, timeout)
         except Exception:
@@ -207,6 +220,22 @@ def _timeout(seconds: float | None) -> int | None:
 
 def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _sealed(item: CachedRow) -> _SealedRow:
+    """Seal a row; one that cannot be becomes a failed row that says why."""
+    row, timeout = item.row, _timeout(item.seconds)
+    try:
+        return _SealedRow(row, timeout, _seal(row))
+    except (TypeError, ValueError) as error:  # the serializer has no form for a value in it
+        reason = f"The result could not be stored: {error}"
+        logger.error("%s (%s): %s", row.name, row.id, reason)
+        failed = bare_row(row, reason)
+        return _SealedRow(failed, timeout, _seal(failed))
+
+
+def _seal(row: Row) -> str:
+    return signing.seal(row._asdict(), "result", "")
 
 
 def _unsealed(text: Any) -> Row | None:

@@ -25,7 +25,7 @@ from django_q.conf import logger
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Task
 from django_q.results.attempts import Ending, ending
-from django_q.results.base import ResultStore, Row
+from django_q.results.base import ResultStore, Row, bare_row
 from django_q.results.statements import RowWriter, storable
 from django_q.results.trouble import cause, is_refusal
 from django_q.stored import seal_value
@@ -127,18 +127,7 @@ class DatabaseStore(ResultStore):
         failed = row._replace(success=False, result=seal_value(reason))
         if self._refusal(failed) is None:
             return
-        bare = failed._replace(
-            name=_printable(row.name, 100),
-            func=_printable(row.func, 256),
-            hook=None,
-            args=None,
-            kwargs=None,
-            result=seal_value(_printable(reason, len(reason))),
-            group=None,
-            cluster=None,
-            enqueued=row.started,
-        )
-        self._refusal(bare)
+        self._refusal(bare_row(row, reason))
 
     # -- looking ---------------------------------------------------------------------------
 
@@ -226,8 +215,3 @@ def _passes(error: Error) -> bool:
         or bool(error.args and error.args[0] in _PASSING)
         or "is locked" in str(error)
     )
-
-
-def _printable(text: str, longest: int) -> str:
-    """Leave of a text what every database takes."""
-    return text.encode("ascii", "replace").decode().replace("\0", "?")[:longest]

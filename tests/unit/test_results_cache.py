@@ -14,7 +14,7 @@ from django_q import signing
 from django_q.conf import Conf
 from django_q.exceptions import ConfigurationError, ResultsUnavailable
 from django_q.results.base import Row
-from django_q.results.cache import CachedRow, CacheStore, _key, seconds_to_keep
+from django_q.results.cache import CachedRow, CacheStore, _key, _sealed, seconds_to_keep
 from tests.unit.rows import make_row, run_again
 
 
@@ -187,7 +187,7 @@ def test_a_deleted_group_is_gone_with_its_members(store: CacheStore) -> None:
 
 def test_a_member_counts_once_even_if_its_first_writer_died(store: CacheStore) -> None:
     row = make_row()
-    store._join_groups([kept(row)])  # and no more
+    store._join_groups([_sealed(kept(row))])  # and no more
 
     store.save_cached([kept(row), kept(make_row())])
 
