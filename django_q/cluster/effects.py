@@ -90,8 +90,8 @@ class Effects:
         except (BrokerError, ResultsUnavailable) as error:
             return f"lost its lease while it ran, and what it has taken may not be free: {error}"
         return (
-            "has no package any more: it was taken out of the queue while it ran, or another run "
-            "has ended it; nothing that this run wrote is kept"
+            "lost its lease while it ran, and its package is gone: it was taken out of the queue "
+            "while it ran, or another run has ended it; nothing that this run wrote is kept"
         )
 
     def _broker(self) -> Broker:
