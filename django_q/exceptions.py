@@ -20,7 +20,7 @@ task itself, to be run again. FailedResult is no exception but stands for one.
 from datetime import timedelta
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 
 
 class DjangoQError(Exception):
@@ -67,12 +67,15 @@ class PackageRejected(DjangoQError):
     """A package cannot be opened: foreign, damaged, too large or too old. It never runs."""
 
 
-class UnreadableValue(DjangoQError, ValueError):
+class UnreadableValue(DjangoQError, ObjectDoesNotExist, ValueError):
     """A stored argument or result cannot be opened: changed, of another key, or refused.
 
-    Raised where a Task is asked for the value. A list of values has it in the value's place. A
-    ValueError, so that a field of an admin page stays empty.
+    Raised where a Task is asked for the value. A list of values has it in the value's place. An
+    ObjectDoesNotExist and a ValueError, so that a cell or field of an admin page stays empty.
     """
+
+    #: What stands in the column; None where it is not of a row.
+    text: str | None = None
 
 
 class TaskFailed(DjangoQError):

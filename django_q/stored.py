@@ -26,6 +26,8 @@ _MARK = b"\xffdq3"
 _LENGTH = 32
 #: What JSON begins with; no base64 does.
 _JSON = "~j."
+#: What a pickle begins with: 0x80 and the number of its protocol, in base64.
+_PICKLE = "gA"
 
 
 def seal_value(value: Any) -> str | None:
@@ -105,6 +107,11 @@ def is_signed(text: str) -> bool:
         return b64decode(text)[:-_LENGTH].endswith(_MARK)
     except ValueError:
         return False
+
+
+def is_stored(text: str) -> bool:
+    """Tell whether this has the form of a stored value, also of one that Django Q wrote."""
+    return is_signed(text) or text.startswith(_PICKLE)
 
 
 def _sealed(value: Any) -> str:

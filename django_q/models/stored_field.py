@@ -3,10 +3,10 @@
 from typing import Any
 
 from django.db.models.query_utils import DeferredAttribute
-from picklefield.fields import PickledObjectField, _ObjectWrapper
+from picklefield.fields import PickledObject, PickledObjectField, _ObjectWrapper
 
 from django_q.exceptions import UnreadableValue
-from django_q.stored import is_signed, open_value, seal_value, value_or_error
+from django_q.stored import is_stored, open_value, seal_value, value_or_error
 
 
 class _StoredAttribute(DeferredAttribute):
@@ -27,7 +27,8 @@ class StoredField(PickledObjectField):  # type: ignore[misc]
     """Takes any value that can be pickled, or the JSON that the settings want; see `stored`.
 
     A value that cannot be read is an UnreadableValue: an instance raises it at the attribute, and
-    `values` and `values_list` have it in the value's place.
+    `values` and `values_list` have it in the value's place. Its text stays what it is when the row
+    is saved, or dumped and loaded.
     """
 
     descriptor_class = _StoredAttribute
@@ -39,21 +40,42 @@ class StoredField(PickledObjectField):  # type: ignore[misc]
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         """Open what stands in the column."""
-        return _unwrapped(value_or_error(value))
+        found = _unwrapped(value_or_error(value))
+        if isinstance(found, UnreadableValue):
+            found.text = value
+        return found
 
     def to_python(self, value: Any) -> Any:
-        """Open the text of a fixture; any other value stays. Raises UnreadableValue."""
+        """Open the text of a fixture; any other value stays, and so does what cannot be read."""
         if not isinstance(value, str):
             return value
         try:
             return _unwrapped(open_value(value))
         except UnreadableValue:
-            if is_signed(value):
-                raise
-            return value
+            return PickledObject(value) if is_stored(value) else value
+
+    def value_from_object(self, obj: Any) -> Any:
+        """Give the value, or the UnreadableValue in its place: a dump goes on behind it."""
+        try:
+            return super().value_from_object(obj)
+        except UnreadableValue:
+            return obj.__dict__[self.attname]
+
+    def value_to_string(self, obj: Any) -> Any:
+        """Give the text for a fixture."""
+        return self.get_db_prep_value(self.pre_save(obj, add=False))
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        """Give the value to be saved; of one that cannot be read, its text."""
+        value = self.value_from_object(model_instance)
+        if isinstance(value, UnreadableValue) and value.text is not None:
+            return PickledObject(value.text)
+        return super().pre_save(model_instance, add)
 
     def get_db_prep_value(self, value: Any, connection: Any = None, prepared: bool = False) -> Any:
-        """Give the text for the column."""
+        """Give the text for the column; a PickledObject, the base class's word, is such a text."""
+        if isinstance(value, PickledObject):
+            return str(value)
         return seal_value(_unwrapped(value))
 
 
