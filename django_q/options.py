@@ -40,6 +40,7 @@ OPTIONS = (
     "atomic",
     *LIMIT_OPTIONS,
 )
+_OPTIONS = frozenset(OPTIONS)
 #: Options that the settings of the project that sends decide where the task does not say.
 _SENT_ALONG = (
     *(("cached", "CACHED"), ("ack_failure", "ACK_FAILURES")),
@@ -65,7 +66,9 @@ def take_options(
         inner.pop("task_name", None)
     elif "task_name" in kwargs:
         del kwargs["task_name"]
-    options = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs and key not in inner}
+    options: dict[str, Any] = {}
+    if not _OPTIONS.isdisjoint(kwargs):
+        options |= {key: kwargs.pop(key) for key in OPTIONS if key in kwargs and key not in inner}
     options |= dict(inherited or {}) | inner
     defaults = getattr(func, "task_options", None)
     if defaults:
@@ -118,7 +121,8 @@ def _check_label(key: str, value: Any) -> None:
         return
     text = str(value)
     # What stands alone of a surrogate pair has no place in UTF-8.
-    is_text = "\0" not in text and text.encode("utf-8", "ignore").decode() == text
+    is_whole = text.isascii() or text.encode("utf-8", "ignore").decode() == text
+    is_text = is_whole and "\0" not in text
     if len(text) > _LONGEST_LABEL or not is_text:
         raise PackageError(
             f"{key} is {text!r:.130}, with {len(text)} characters: a label has at most "
@@ -140,13 +144,14 @@ def _check_number(key: str, value: Any) -> None:
 
 
 def _inner_options(given: Any) -> dict[str, Any]:
-    inner = given or {}
-    if not isinstance(inner, Mapping):
-        raise PackageError(f"q_options is {inner!r:.100}: give a dict of options.")
-    inner = dict(inner)
+    if not given:
+        return {}
+    if not isinstance(given, Mapping):
+        raise PackageError(f"q_options is {given!r:.100}: give a dict of options.")
+    inner = dict(given)
     if "broker_name" in inner:  # Django Q's older word
         inner.setdefault("cluster", inner.pop("broker_name"))
-    for key in sorted(set(inner) - set(OPTIONS), key=str):
+    for key in sorted(set(inner) - _OPTIONS, key=str):
         # Django Q passed over them; a project that upgrades must not stop at one.
         text = "q_options has the unknown option %r, which does nothing. The options are: %s"
         logger.warning(text, key, ", ".join(OPTIONS))

@@ -8,7 +8,6 @@ import os
 import secrets
 import threading
 import time
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -59,7 +58,7 @@ class Redis(RedisServer):
         rank = f"{scripts.RANK}{priority:d}" if priority else ""
         kept: list[str] = []
         for batch in _batches(tasks):
-            ids = [uuid.uuid4().hex + rank for _ in batch]
+            ids = [os.urandom(16).hex() + rank for _ in batch]
             # Each batch is due a little after the one before.
             wait = _microseconds(delay) + 2 * len(kept) if delay > 0 else 0
             self._call(functools.partial(self._keep, ids=ids, batch=batch, wait=wait))
