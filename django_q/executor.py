@@ -12,8 +12,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings as django_settings
-from django.db import close_old_connections, reset_queries
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -232,10 +230,3 @@ def _message(error: BaseException) -> str:
         return str(error)
     except BaseException:  # a failing __str__ must not hide which error it was
         return type(error).__name__
-
-
-def close_connections() -> None:
-    """Leave the database connections of this thread as after a request."""
-    close_old_connections()
-    if django_settings.DEBUG:
-        reset_queries()

@@ -5,7 +5,7 @@ import random
 import selectors
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from django.db import Error, InterfaceError, OperationalError, ProgrammingError, connections
@@ -69,12 +69,12 @@ def _close(connection: BaseDatabaseWrapper) -> None:
         connection.close()
 
 
-def close_hung_up() -> None:
+def close_hung_up(among: Iterable[BaseDatabaseWrapper] | None = None) -> None:
     """Close this thread's connections that their servers have closed; the next use opens new ones.
 
-    Connections without a socket that can be looked at are left alone.
+    All of them, or those that are given. Without a socket to look at they are left alone.
     """
-    for connection in connections.all(initialized_only=True):
+    for connection in connections.all(initialized_only=True) if among is None else among:
         if _socket_of(connection.connection) is not None:
             _close_if_hung_up(connection)
 

@@ -15,7 +15,7 @@ from typing import Any
 from django_q.brokers import Lease
 from django_q.brokers.orm_trouble import close_hung_up
 from django_q.cluster.clerk import Clerk
-from django_q.cluster.effects import leave_connections
+from django_q.cluster.connections import leave_connections
 from django_q.cluster.outbox import Finished
 from django_q.cluster.room import count_places
 from django_q.cluster.runners import Agenda, Deed, Ending, Loop, Threads

@@ -20,13 +20,14 @@ from django.db.transaction import TransactionManagementError
 
 from django_q.brokers import Broker, Lease
 from django_q.brokers.several import serving_broker
+from django_q.cluster.connections import leave_connections
 from django_q.cluster.scoreboard import Phase
 from django_q.cluster.settlement import LeaseLost, Settlement
 from django_q.conf import logger
 from django_q.dispatch import check_transactions
 from django_q.effect_options import check_effect
 from django_q.exceptions import BrokerError, BrokerUnavailable, ResultsUnavailable
-from django_q.executor import RunVoid, close_connections, execute
+from django_q.executor import RunVoid, execute
 from django_q.package import Outcome, TaskPackage
 from django_q.recorder import Record, Stores, prepare
 from django_q.results.entries import write_entries
@@ -140,7 +141,7 @@ class Effect:
                 outcome = self._call(call)
                 done = self._settle(outcome)
             if not self._is_committed:
-                close_transactions()
+                leave_connections()
                 raise TransactionManagementError(_LEFT_OPEN)
         except RunVoid:
             # Should it be ours still, it is looked up when it comes again.
@@ -207,24 +208,6 @@ class Effect:
             text = cause(error) if isinstance(error, Error) else str(error)
             raise RunVoid(f"could not be {what}, and is tried again: {text}") from error
         return False
-
-
-def close_transactions() -> None:
-    """Close those connections of this thread that a task left in a transaction: it rolls back."""
-    for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block:
-            connection.close()
-            # One that was closed within a block never gets out of it.
-            del connections[connection.alias]
-
-
-def leave_connections() -> None:
-    """Close what this thread should not keep between two tasks."""
-    try:
-        close_transactions()
-        close_connections()
-    except Exception:  # the end of a broken connection must not be the end of the worker
-        logger.exception("A database connection could not be closed")
 
 
 def _is_refused(error: BaseException) -> bool:

@@ -18,7 +18,8 @@ from django_q.brokers import Lease
 from django_q.brokers.orm_trouble import close_hung_up
 from django_q.cluster.admission import Admission
 from django_q.cluster.clerk import Clerk
-from django_q.cluster.effects import Effects, leave_connections
+from django_q.cluster.connections import leave_connections
+from django_q.cluster.effects import Effects
 from django_q.cluster.lifetime import Lifetime
 from django_q.cluster.outbox import Finished
 from django_q.cluster.outcome_log import log_outcome
@@ -87,11 +88,12 @@ class Worker:
 
     def _serve(self) -> None:
         """Take one package after another out of the inbox, until there are no more to come."""
+        kept = leave_connections()
         while (lease := self._next()) is not None:
             # One that was cut since the last task would fail the next, which has no part in that.
-            close_hung_up()
+            close_hung_up(kept)
             self._work(lease)
-            leave_connections()
+            kept = leave_connections()
             if self._lifetime.is_over():
                 break
 
