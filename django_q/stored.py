@@ -33,8 +33,10 @@ _PICKLE = "gA"
 def seal_value(value: Any) -> str | None:
     """Give a value as signed text; None stays None.
 
-    A pickle, or JSON where `Q_CLUSTER["serializer"]` says so: what has no form in JSON is pickled
-    all the same unless `pickles` is off. Runs code of the value, and raises whatever that raises.
+    A pickle, or JSON where `Q_CLUSTER["serializer"]` says so: what JSON would not give back as it
+    was is pickled all the same. Where `pickles` is off, a function is kept as its path and a moment
+    with its offset, as they travel, and all else that has no form in JSON raises TypeError. Runs
+    code of the value, and raises whatever that raises.
     """
     if value is None:
         return None
@@ -117,7 +119,7 @@ def is_stored(text: str) -> bool:
 def _sealed(value: Any) -> str:
     if Conf.SERIALIZER == "json" and Conf.LEGACY != "write":
         try:
-            body = _JSON + json_format.dumps(value).decode()
+            body = _JSON + json_format.dumps(value, strict=Conf.PICKLES).decode()
         except Exception:  # code of the value
             if not Conf.PICKLES:
                 raise

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import math
 import uuid
+import zoneinfo
 from typing import Any
 
 import pytest
@@ -65,6 +66,37 @@ class _Odd(str):
 def test_what_json_cannot_say_is_refused(value: Any) -> None:
     with pytest.raises(TypeError, match="has no form in JSON"):
         json_format.dumps(value)
+
+
+_BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+_NAMED = datetime.timezone(datetime.timedelta(hours=1), "CET")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(dict, tasks.add, [tasks.add], {"a": (dict,)}, {1: dict}, {dict: 1}),
+        *(datetime.datetime(2026, 7, 1, tzinfo=zone) for zone in (_BERLIN, _NAMED)),
+        *(datetime.datetime(2026, 10, 25, 2, 30, fold=1), datetime.time(12, tzinfo=_BERLIN)),
+    ],
+)
+def test_what_would_change_is_refused_where_that_is_asked(value: Any) -> None:
+    json_format.dumps(value)
+
+    with pytest.raises(TypeError, match="no form in JSON"):
+        json_format.dumps(value, strict=True)
+
+
+@given(_VALUES)
+def test_what_comes_back_is_not_refused(value: Any) -> None:
+    assert json_format.dumps(value, strict=True) == json_format.dumps(value)
+
+
+def test_an_offset_comes_back() -> None:
+    east = datetime.timezone(datetime.timedelta(hours=1))
+    value = [datetime.datetime(2026, 7, 1, tzinfo=east), datetime.time(12, tzinfo=datetime.UTC)]
+
+    assert repr(json_format.loads(json_format.dumps(value, strict=True))) == repr(value)
 
 
 def test_endless_nesting_is_refused() -> None:
