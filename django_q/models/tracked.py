@@ -36,6 +36,8 @@ class Tracked(models.Model):
     kwargs = models.TextField(_("Keyword arguments"), null=True)
     enqueued = models.DateTimeField(_("Enqueued at"), db_index=True)
     run_at = models.DateTimeField(_("Not before"), null=True)
+    #: The `run_at` that its sender gave; the other is that of the next delivery.
+    sender_run_at = models.DateTimeField(null=True, editable=False)
     priority = models.SmallIntegerField(_("Priority"), default=0, db_default=0)
     #: Which run this is, or will be: 1 for the first.
     attempt = models.PositiveIntegerField(_("Attempt"), default=1, db_default=1)

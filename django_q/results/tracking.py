@@ -150,8 +150,8 @@ def _forget_waiting(rows: QuerySet[Tracked]) -> None:
 
 
 def first_run_at(row: Tracked) -> datetime | None:
-    """Give the moment that the sender of a task gave; later it is that of the next attempt."""
-    return row.run_at if row.attempt == 1 else None
+    """Give the moment that the sender of a task gave; of a later attempt it is not known."""
+    return row.sender_run_at if row.attempt == 1 else None
 
 
 def find(task_id: str) -> Tracked | None:

@@ -74,7 +74,9 @@ def _listed(args: Any) -> Any:
 
 def keep(rows: Sequence[Waiting]) -> None:
     """Make the rows of tasks that are about to be sent. Idempotent."""
-    made = [Tracked(**row._asdict(), state=_state_of(row)) for row in rows]
+    made = [
+        Tracked(**row._asdict(), sender_run_at=row.run_at, state=_state_of(row)) for row in rows
+    ]
     with told(_alias(), _CANNOT):
         Tracked.objects.using(_alias()).bulk_create(made, ignore_conflicts=True)
 

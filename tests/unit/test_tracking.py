@@ -77,6 +77,19 @@ def test_rows_wait_for_another_run_and_go(database: str) -> None:
 
 
 @every_database
+def test_a_later_delivery_is_not_what_the_sender_said(database: str) -> None:
+    said = timezone.now() + timedelta(seconds=1000)
+    for package in (make_package(), make_package(run_at=said)):
+        waiting.keep([waiting.row_of(package, "default")])
+
+        tracking.reschedule([(package["id"], 60.0, None)])
+
+        row = Tracked.objects.get(pk=package["id"])
+        assert row.run_at is not None and row.run_at < said
+        assert tracking.first_run_at(row) == package.get("run_at")
+
+
+@every_database
 def test_after_a_death_a_task_waits_again(database: str) -> None:
     package = make_package()
     waiting.keep([waiting.row_of(package, "q")])
