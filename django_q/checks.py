@@ -18,6 +18,8 @@ from django_q.exceptions import ConfigurationError
 from django_q.policy import settings_trouble
 from django_q.settings import zone_named
 
+#: What importing a dotted path raises that is none.
+_UNIMPORTABLE = (ImportError, ValueError, TypeError, RecursionError)
 #: Keys beside the fields of Settings that `Q_CLUSTER` may have.
 _OTHER_KEYS = {"ALT_CLUSTERS"}
 #: Keys whose presence chooses a broker that keeps its heartbeat in Django's cache.
@@ -167,11 +169,11 @@ def _own_broker(raw: dict[str, Any]) -> list[CheckMessage]:
     path = raw.get("broker_class")
     try:
         broker = import_string(path) if path else None
-    except (ImportError, ValueError, TypeError, RecursionError) as error:
+    except _UNIMPORTABLE as error:
         problem = f'Q_CLUSTER["broker_class"] is {path!r}, which cannot be imported: {error}'
         return [Error(problem, "Give the dotted path of a Broker.", id="django_q.E010")]
-    if broker is not None and not isinstance(broker, type):
-        problem = f'Q_CLUSTER["broker_class"] is {path!r}, which is no class.'
+    if broker is not None and not callable(broker):
+        problem = f'Q_CLUSTER["broker_class"] is {path!r}, which makes no broker.'
         return [Error(problem, "Give the dotted path of a Broker.", id="django_q.E010")]
     if broker is None or not getattr(broker, "has_receipts", False):
         return []
@@ -238,7 +240,7 @@ def _atomic(raw: dict[str, Any]) -> list[CheckMessage]:
 def _imported(path: str) -> Any:
     try:
         return import_string(path)
-    except ImportError:
+    except _UNIMPORTABLE:
         return None
 
 

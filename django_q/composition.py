@@ -11,7 +11,7 @@ from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
 from django_q.dispatch import check_broker
 from django_q.elements import check_followers
-from django_q.enqueue import begin_gathering, run_in_place, send, send_each
+from django_q.enqueue import gathered, run_in_place, send, send_each
 from django_q.followers import first_link
 from django_q.iterations import collector
 from django_q.limit_options import check_limits
@@ -44,11 +44,12 @@ def async_iter(func: Any, args_iter: Iterable[Any], **kwargs: Any) -> str:
     check_limits(options | {"gather": iter_id})
     package = collector(iter_id, func, {"task_name": name} | options | whole)
     check_followers(package)
-    check_broker(broker or shared_broker(queue), package)
-    begin_gathering(package, queue)
+    if not is_sync:
+        check_broker(broker or shared_broker(queue), package)
     of_parts = options | {"gather": iter_id, "broker": broker}
-    ids = send_each(func, args_iter, kwargs, of_parts)
-    gatherings.close(iter_id, len(ids))
+    with gathered(package, queue):
+        ids = send_each(func, args_iter, kwargs, of_parts)
+        gatherings.close(iter_id, len(ids))
     if is_sync:
         gatherings.mark_sent([iter_id])
         run_in_place(package)

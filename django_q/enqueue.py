@@ -3,12 +3,13 @@
 Also the same walk in place (`sync=True`): built, sealed, opened, executed and recorded here.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from django.db import router, transaction
+from django.db import Error, router, transaction
 from django.utils import timezone
 
 from django_q import signals, uniqueness
@@ -130,15 +131,23 @@ def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:
             logger.debug("Enqueued %s [%s] on %s", package["name"], package["id"], target.list_key)
 
 
-def begin_gathering(package: TaskPackage, queue: str) -> None:
-    """Keep the package that is sent when all parts of a gathering have ended.
+@contextlib.contextmanager
+def gathered(package: TaskPackage, queue: str) -> Iterator[None]:
+    """Keep the package that is sent when all parts of a gathering have ended; the block sends them.
 
-    It can be followed from now on.
+    It can be followed from now on. When the block fails, it is given up: parts that were sent by
+    then run, and nothing comes after them.
     """
     if not package.get("sync", Conf.SYNC):
         waiting.mark(package)
     with followed([package], queue):
         gatherings.begin(package["id"], queue, seal_package(package, queue), package)
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Error):
+                gatherings.give_up(package["id"])
+            raise
 
 
 def run_in_place(package: TaskPackage) -> None:

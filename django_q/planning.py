@@ -222,7 +222,7 @@ def _try_out(
     package = build_package(func, args, kwargs, take_options({"q_options": options}))
     check_followers(package)
     seal_package(package, Conf.CLUSTER_NAME)
-    if package.get("atomic"):
+    if package.get("atomic") and not package.get("sync", Conf.SYNC):
         check_transactions(shared_broker(package.get("cluster")))
 
 

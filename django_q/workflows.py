@@ -21,7 +21,7 @@ from django_q.elements import (
     named,
     own_options,
 )
-from django_q.enqueue import begin_gathering, run_in_place, send
+from django_q.enqueue import gathered, run_in_place, send
 from django_q.exceptions import PackageError
 from django_q.followers import element_package
 from django_q.functions import check_element
@@ -73,10 +73,11 @@ def async_group(calls: Iterable[Any], callback: Any = None, **options: Any) -> G
     options.setdefault("save", Conf.SAVE_LIMIT >= 0)
     with named(name_of("callback", callback)):
         package = _collector(group.callback_id, callback, options)
-        check_broker(broker or shared_broker(queue), package)
-    begin_gathering(package, queue)
-    sent = _send(_parts(calls, options, group.callback_id), broker)
-    gatherings.close(group.callback_id, sent.total, sent.last_start)
+        if not package.get("sync", Conf.SYNC):
+            check_broker(broker or shared_broker(queue), package)
+    with gathered(package, queue):
+        sent = _send(_parts(calls, options, group.callback_id), broker)
+        gatherings.close(group.callback_id, sent.total, sent.last_start)
     if "on_commit" in options:  # there may be no task whose end could send it
         package["on_commit"] = options["on_commit"]
     # They may all have ended before their number was known.

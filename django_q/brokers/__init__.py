@@ -5,6 +5,7 @@ broker only.
 """
 
 import functools
+from typing import Any
 
 from django.utils.module_loading import import_string
 
@@ -52,12 +53,24 @@ def get_broker(list_key: str | None = None) -> Broker:
         found = import_string(path)
     except (ImportError, ValueError, TypeError, RecursionError) as error:
         raise ConfigurationError(_cannot_import(path, error)) from error
-    if not (isinstance(found, type) and issubclass(found, Broker)):
+    is_foreign = isinstance(found, type) and not issubclass(found, Broker)
+    made = None if is_foreign else _called(path, found, list_key)
+    if not isinstance(made, Broker):
         raise ConfigurationError(
-            f'Q_CLUSTER["broker_class"] is {path!r}, which is no class of brokers: '
-            "give the dotted path of a subclass of django_q.brokers.Broker."
+            f'Q_CLUSTER["broker_class"] is {path!r}, which makes no broker: give the dotted path '
+            "of a subclass of django_q.brokers.Broker, or of a function that gives one."
         )
-    return found(list_key)
+    return made
+
+
+def _called(path: str, function: Any, list_key: str | None) -> Any:
+    """Call what makes a broker and is no class, as Django Q does."""
+    try:
+        return function(list_key=list_key)
+    except TypeError as error:
+        raise ConfigurationError(
+            f'Q_CLUSTER["broker_class"] is {path!r}, which cannot be called with list_key: {error}'
+        ) from error
 
 
 def shared_broker(list_key: str | None = None) -> Broker:

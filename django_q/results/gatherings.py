@@ -81,6 +81,11 @@ def close(gathering_id: str, total: int, last_start: datetime | None = None) -> 
     row.update(total=total)
 
 
+def give_up(gathering_id: str) -> None:
+    """Forget a gathering whose parts could not be sent."""
+    Gathering.objects.using(_alias()).filter(pk=gathering_id).delete()
+
+
 def keep_parts(parts: Sequence[Part]) -> None:
     """Keep parts, inside the caller's transaction; one that is there already stays as it is.
 

@@ -227,6 +227,25 @@ def test_a_broker_class_of_ones_own_is_made_for_its_queue(q_cluster):
     assert (get_broker().list_key, get_broker("other").list_key) == ("mail", "other")
 
 
+def make_one(list_key):
+    """Give a broker, as a function that `broker_class` names."""
+    return FireAndForget(list_key)
+
+
+def test_a_function_may_make_the_broker(q_cluster):
+    q_cluster(broker_class=f"{__name__}.make_one")
+
+    assert (type(get_broker("mail")), get_broker("mail").list_key) == (FireAndForget, "mail")
+
+
+@pytest.mark.parametrize("path", ["math.sqrt", "math.pi", "datetime.date", "os.getcwdb"])
+def test_what_makes_no_broker_is_told(q_cluster, path):
+    q_cluster(broker_class=path)
+
+    with pytest.raises(ConfigurationError, match=f"{path}.*(makes no broker|cannot be called)"):
+        get_broker()
+
+
 def test_mongodb_is_told_to_be_gone(q_cluster):
     q_cluster(mongo={})
 

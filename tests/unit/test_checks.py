@@ -107,8 +107,8 @@ def test_an_unknown_time_zone_is_an_error(q_cluster: Configure, zone: str) -> No
     assert repr(zone)[:50] in found()["django_q.E014"].msg
 
 
-@pytest.mark.parametrize("path", ["math.sqrt", ".math.sqrt", "math.s" * 400])
-def test_what_is_no_class_of_brokers_is_an_error(q_cluster: Configure, path: str) -> None:
+@pytest.mark.parametrize("path", ["math.pi", ".math.sqrt", "math.s" * 400])
+def test_what_makes_no_broker_is_an_error(q_cluster: Configure, path: str) -> None:
     q_cluster(broker_class=path)
 
     assert "django_q.E010" in found()

@@ -13,7 +13,7 @@ from django_q.enqueue import async_task
 from django_q.exceptions import PackageError
 from django_q.models import OrmQ
 from django_q.task_function import task
-from django_q.tasks import async_chain, async_group, async_iter, schedule
+from django_q.tasks import async_chain, async_group, async_iter, result, schedule
 from tests.site.effects import leave, leave_asynchronously
 
 NOOP = "tests.site.tasks.noop"
@@ -107,6 +107,7 @@ def test_the_option_is_taken_from_wherever_options_are(q_cluster: Configure) -> 
     [
         ({}, "packages are outside the database and the results in the database 'default'"),
         ({"broker_class": "django_q.brokers.memory.Memory"}, "packages are outside the database"),
+        ({"broker_class": ".nowhere", "orm": "default", "cached": True}, "go to the cache"),
         ({"orm": "default", "cached": True}, '"cached" is True: results go to the cache'),
         ({"orm": "default", "legacy": "write"}, "clusters of django-q2"),
     ],
@@ -132,3 +133,13 @@ def test_a_database_of_its_own_for_results_is_an_error(monkeypatch: pytest.Monke
 def test_a_setting_that_can_be_kept_is_none(settings: dict[str, Any]) -> None:
     with override_settings(Q_CLUSTER=settings | {"atomic": True}):
         assert not check_settings()
+
+
+def test_in_place_no_broker_is_asked() -> None:
+    settings = {"broker_class": "django_q.brokers.memory.Memory", "sync": True, "atomic": True}
+    with override_settings(Q_CLUSTER=settings):
+        iteration = async_iter(NOOP, [()])
+        async_group([NOOP], callback="tests.site.tasks.echo")
+        schedule(NOOP)
+
+        assert result(iteration) == [None]

@@ -11,7 +11,7 @@ from picklefield.fields import dbsafe_decode
 
 from django_q.brokers.memory import Memory
 from django_q.exceptions import BrokerUnavailable
-from django_q.models import Task, Tracked
+from django_q.models import Gathering, Task, Tracked
 from django_q.package import Outcome, build_package, derived_id
 from django_q.recorder import make_stores, pack, prepare, record, unpack
 from django_q.results.waiting import Waiting
@@ -204,6 +204,26 @@ def test_a_scheduled_task_that_cannot_be_sent_leaves_no_row(q_cluster: Configure
     assert not Tracked.objects.exists()
     planned.refresh_from_db()
     assert planned.task is None
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda: async_iter(NOOP, [()], track=True, broker=Away()),
+        lambda: async_group([NOOP], NOOP, track=True, broker=Away()),
+    ],
+    ids=["iteration", "group"],
+)
+def test_what_cannot_be_sent_is_not_waited_for(
+    q_cluster: Configure, send: Callable[[], Any]
+) -> None:
+    q_cluster()
+
+    with pytest.raises(BrokerUnavailable):
+        send()
+
+    assert not Tracked.objects.exists()
+    assert not Gathering.objects.exists()
 
 
 def test_a_schedule_that_is_run_at_once_is_followed_too(q_cluster: Configure) -> None:
