@@ -31,6 +31,7 @@ DISCOVERY_LIMIT = 4.5
 #: Keys of `Q_CLUSTER["redis"]` that choose Sentinel or Redis Cluster.
 SENTINELS, SERVICE, SENTINEL_OPTIONS = "sentinels", "service_name", "sentinel_kwargs"
 NODES = "startup_nodes"
+_NUMBERS = ("port", "db", "socket_timeout", "socket_connect_timeout")
 
 
 def connect() -> Any:
@@ -45,6 +46,7 @@ def connect() -> Any:
             url = str(Conf.REDIS)
             return _checked(redis.Redis.from_url(url, **_limits() | _keepalive(url)))
         options = dict(Conf.REDIS)
+        _check_numbers(options)
         if SENTINELS in options:
             return _by_sentinel(options)
         if NODES in options:
@@ -60,6 +62,17 @@ def connect() -> Any:
             "redis://user:password@host:6379/0, rediss://... or unix:///path?db=0, "
             "special characters of the password percent-encoded."
         ) from None
+
+
+def _check_numbers(options: dict[str, Any]) -> None:
+    """Raise for what redis-py would stumble over when it connects, as if a server had said it."""
+    for key in _NUMBERS:
+        value = options.get(key)
+        try:
+            float(0 if value is None else value)
+        except (TypeError, ValueError) as error:
+            text = f'Q_CLUSTER["redis"]["{key}"] is {value!r:.100}: give a number.'
+            raise ConfigurationError(text) from error
 
 
 def _checked(client: Any) -> Any:

@@ -113,6 +113,14 @@ def test_a_cache_that_is_not_of_django_redis_is_told(q_cluster, make):
         make().enqueue("a")
 
 
+@pytest.mark.parametrize("key", ["port", "db", "socket_timeout"])
+def test_what_is_no_number_is_told_before_a_server_is_asked(q_cluster, make, key):
+    q_cluster(redis={"host": "127.0.0.1", key: "abc"})
+
+    with pytest.raises(ConfigurationError, match=rf'"{key}"\] is \'abc\': give a number'):
+        make().enqueue("a")
+
+
 @pytest.mark.parametrize("settings", [{"hots": "127.0.0.1"}, "redis://127.0.0.1?hots=1"])
 def test_an_unknown_keyword_is_told(q_cluster, make, settings):
     q_cluster(redis=settings)
