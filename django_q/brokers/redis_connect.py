@@ -31,7 +31,7 @@ DISCOVERY_LIMIT = 4.5
 #: Keys of `Q_CLUSTER["redis"]` that choose Sentinel or Redis Cluster.
 SENTINELS, SERVICE, SENTINEL_OPTIONS = "sentinels", "service_name", "sentinel_kwargs"
 NODES = "startup_nodes"
-_NUMBERS = ("port", "db", "socket_timeout", "socket_connect_timeout")
+_WHOLE_NUMBERS, _TIMES = ("port", "db"), ("socket_timeout", "socket_connect_timeout")
 
 
 def connect() -> Any:
@@ -66,13 +66,13 @@ def connect() -> Any:
 
 def _check_numbers(options: dict[str, Any]) -> None:
     """Raise for what redis-py would stumble over when it connects, as if a server had said it."""
-    for key in _NUMBERS:
+    for key in (*_WHOLE_NUMBERS, *_TIMES):
         value = options.get(key)
-        try:
-            float(0 if value is None else value)
-        except (TypeError, ValueError) as error:
-            text = f'Q_CLUSTER["redis"]["{key}"] is {value!r:.100}: give a number.'
-            raise ConfigurationError(text) from error
+        is_whole = key in _WHOLE_NUMBERS and str(value).isdecimal()
+        is_time = key in _TIMES and type(value) in (int, float)
+        if value is not None and not (is_whole or is_time):
+            kind = "a whole number" if key in _WHOLE_NUMBERS else "a number of seconds"
+            raise ConfigurationError(f'Q_CLUSTER["redis"]["{key}"] is {value!r:.100}: give {kind}.')
 
 
 def _checked(client: Any) -> Any:

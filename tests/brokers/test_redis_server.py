@@ -113,11 +113,14 @@ def test_a_cache_that_is_not_of_django_redis_is_told(q_cluster, make):
         make().enqueue("a")
 
 
-@pytest.mark.parametrize("key", ["port", "db", "socket_timeout"])
-def test_what_is_no_number_is_told_before_a_server_is_asked(q_cluster, make, key):
-    q_cluster(redis={"host": "127.0.0.1", key: "abc"})
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("port", "abc"), ("port", "63.5"), ("db", True), ("socket_timeout", "2")],
+)
+def test_what_is_no_number_is_told_before_a_server_is_asked(q_cluster, make, key, value):
+    q_cluster(redis={"host": "127.0.0.1", key: value})
 
-    with pytest.raises(ConfigurationError, match=rf'"{key}"\] is \'abc\': give a number'):
+    with pytest.raises(ConfigurationError, match=rf'"{key}"\] is {value!r}: give a'):
         make().enqueue("a")
 
 
