@@ -83,9 +83,8 @@ def check_followers(package: Mapping[str, Any], first: int = 2) -> None:
 
     A `package` may be options alone; `first` is the number of the first link in its chain.
     """
-    if not FOLLOWED.isdisjoint(package):
-        for _ in foreseen(package, first):
-            pass
+    for _ in foreseen(package, first):
+        pass
 
 
 def foreseen(package: Mapping[str, Any], first: int = 2) -> Iterator[tuple[str, TaskPackage]]:
@@ -93,6 +92,8 @@ def foreseen(package: Mapping[str, Any], first: int = 2) -> Iterator[tuple[str, 
 
     Raises PackageError, with the name, for what makes none.
     """
+    if FOLLOWED.isdisjoint(package):  # most are: this is on every task's way
+        return
     for number, link in enumerate(_links(package.get("chain")), first):
         yield from _foreseen(f"Link {number} of the chain", link, for_next_link(package))
     for role in CALLBACKS:

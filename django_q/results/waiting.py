@@ -24,7 +24,7 @@ _CANNOT = "The tasks that wait cannot be written"
 
 
 class Waiting(NamedTuple):
-    """A task that is about to be sent, in plain values; the arguments are pickled as in Task."""
+    """A task that is about to be sent, in plain values; the arguments are signed as in Task."""
 
     id: str
     name: str
