@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from django_q.brokers import Broker, Lease
 from django_q.cluster.patience import Patience
 from django_q.cluster.scoreboard import Holdings, Slot
-from django_q.conf import Conf
+from django_q.conf import Conf, logger
 
 
 class HeldLeases:
@@ -31,8 +31,10 @@ class HeldLeases:
     def take(self, leases: list[Lease]) -> tuple[list[Lease], list[Lease]]:
         """Take leases and say so in the slot: those that are held, and those that do not fit.
 
-        What the slot cannot hold would wait for `retry` after a death: it is not kept.
+        What the slot cannot hold would wait for `retry` after a death: it is not kept. What is held
+        already, by a lease of another server that keeps it, is in neither.
         """
+        leases = self._without_held(leases)
         self._leases |= {lease.receipt: lease for lease in leases if lease.receipt is not None}
         extra: list[Lease] = []
         while not self.write():
@@ -42,6 +44,22 @@ class HeldLeases:
             if not half:
                 break
         return leases, extra
+
+    def _without_held(self, leases: list[Lease]) -> list[Lease]:
+        """Leave out packages that were lent twice: they would run twice, one after the other.
+
+        A second lease is not given back, since the server may end both with it: it lapses.
+        """
+        held = {lease.key for lease in self._leases.values()}
+        if held.isdisjoint(lease.key for lease in leases):
+            return leases
+        now = time.monotonic()
+        # One that has lapsed is not started any more.
+        held = {lease.key for lease in self._leases.values() if lease.until > now}
+        for lease in leases:
+            if lease.key in held:
+                logger.info("A package [%s] was lent twice; it is in hand already", lease.id)
+        return [lease for lease in leases if lease.key not in held]
 
     def drop(self, receipts: Iterable[str | None]) -> None:
         """Forget leases that are settled or given back."""
