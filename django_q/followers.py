@@ -4,7 +4,8 @@ Runs where the outcome was made. A follower's id is derived from its parent's, s
 sent twice is the same task.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -22,6 +23,9 @@ from django_q.sealed import open_package, seal_package
 
 #: Keys of packages whose followers are called with the result.
 _RESULT_NEEDED = frozenset(("pass_result", *CALLBACKS))
+#: Seconds between what was sent and the same once more, at least and at most: time enough for it to
+#: wait its turn and run; and should it be lost, not too long without it.
+_APART, _FARTHEST = 5.0, 3600.0
 
 
 def what_follows(outcome: Outcome, payload: str = "") -> tuple[Follower, ...]:
@@ -40,6 +44,16 @@ def what_follows(outcome: Outcome, payload: str = "") -> tuple[Follower, ...]:
             text = "%s of %s [%s] cannot be packed, so it does not run"
             logger.exception(text, what, package["name"], package["id"])
     return tuple(found)
+
+
+def again(followers: Iterable[Follower], took: timedelta) -> tuple[Follower, ...]:
+    """Let what may have been sent already, and is sent once more, come late.
+
+    By then the first one has ended, and the second is not run. `took`: the time of the run that
+    they follow, since what follows a long one may be as long.
+    """
+    late = min(_APART + 2 * took.total_seconds(), _FARTHEST)
+    return tuple(follower._replace(delay=max(follower.delay, late)) for follower in followers)
 
 
 def needs_result(package: TaskPackage) -> bool:

@@ -5,7 +5,7 @@ it can be written by the clerk, or by the housekeeper after the worker was kille
 """
 
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -217,18 +217,20 @@ def as_task(outcome: Outcome) -> Task:
 def record(
     records: Sequence[Record],
     stores: Stores,
-    acknowledge: Callable[[], None] | None = None,
+    acknowledge: Callable[[Collection[str]], None] | None = None,
     broker_alias: str | None = None,
 ) -> None:
     """Keep the rows, then call `acknowledge`: in one transaction where broker and rows share one.
 
+    Where they do not, it is given the ids of the tasks of which another run stands in the books.
     Raises ResultsUnavailable with nothing acknowledged when the results cannot be kept.
     """
     new = [record for record in records if not record.is_committed]
     rows = [record.row for record in new if record.to_database and record.row]
     cached = [CachedRow(r.row, r.to_cache) for r in new if r.row and r.to_cache is not False]
+    others: list[str] = []
     if cached:
-        _log_duplicates(stores.cache.save_cached(cached))
+        others += stores.cache.save_cached(cached)
     parts = [record.part for record in new if record.part]
     entries = [entry for record in records for entry in record.entries]
     for done in records:
@@ -241,12 +243,13 @@ def record(
         if entries:
             write_entries(entries)
         if shares and acknowledge is not None:
-            acknowledge()
+            acknowledge(())
 
     if rows or parts or entries or shares:
-        _log_duplicates(stores.database.save(rows, within))
+        others += stores.database.save(rows, within)
+    _log_duplicates(others)
     if acknowledge is not None and not shares:
-        acknowledge()
+        acknowledge(others)
 
 
 def followed_entries(followers: Iterable[Follower]) -> list[Entry]:

@@ -43,7 +43,8 @@ class Burial:
 
     def bury(self, slot: Slot, obituary: Obituary) -> None:
         """Settle, charge and give back. Raises BrokerError or ResultsUnavailable, to try again."""
-        finished = self._settle(self._without_sent(_finished(slot)))
+        finished, unsettled = _finished(slot)
+        finished += self._settle(self._without_sent(unsettled))
         settled = {done.receipt for done in finished if done.receipt is not None}
         marks = slot.read_marks()
         # Whoever killed it: a death of what was cancelled is charged to nobody.
@@ -87,9 +88,10 @@ class Burial:
             return []  # its package goes back, so that others are not held up here
         return [done for record in finished for done in self._settle([record])]
 
-    def unsettled_receipts(self, slot: Slot) -> list[str]:
+    def finished_receipts(self, slot: Slot) -> list[str]:
         """Give the receipts of outcomes that stand in a slot's journal."""
-        return [done.receipt for done in _finished(slot) if done.receipt is not None]
+        finished, unsettled = _finished(slot)
+        return [done.receipt for done in finished + unsettled if done.receipt is not None]
 
     def _give_back(self, receipts: list[str], holder: str) -> None:
         if self._broker.can_release and receipts:
@@ -218,9 +220,15 @@ def _tell_framework(row: Row, backend: str) -> None:
         logger.error("task_finished of %s [%s]: %s", row.name, row.id, error)
 
 
-def _finished(slot: Slot) -> list[Record]:
-    """Give the outcomes that the dead worker had not settled, or perhaps just had."""
-    return [unpack(data) for data in slot.journal.read()]
+def _finished(slot: Slot) -> tuple[list[Record], list[Record]]:
+    """Give the outcomes of the dead worker: those that are settled, and the others.
+
+    Those are not settled once more: what follows them would run a second time.
+    """
+    parts: tuple[list[Record], list[Record]] = [], []
+    for data, is_settled in slot.journal.read():
+        parts[0 if is_settled else 1].append(unpack(data))
+    return parts
 
 
 def _is_among(finished: list[Record], mark: Mark) -> bool:

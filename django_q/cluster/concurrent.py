@@ -180,9 +180,9 @@ class ConcurrentWorker(Worker):
     def _end(self, lease: Lease, outcome: Outcome, record: Record, *, in_thread: bool) -> None:
         """Write a task's outcome down; its place is free unless somebody waits for that."""
         self._limits.forget(outcome.package["id"])
-        half = self._keep(outcome, record)
-        if half is not None:
-            self._clerk.hand_over(Finished(record, lease.receipt, half))
+        place = self._keep(outcome, record)
+        if place is not None:
+            self._clerk.hand_over(Finished(record, lease.receipt, place))
             self._give_up(lease, in_thread=in_thread)
             return
         self._mark(Phase.SETTLING, lease, outcome.package)

@@ -204,7 +204,7 @@ class Housekeeper:
         marks = slot.read_marks()
         if holdings is None:
             return
-        kept = set(self._burial.unsettled_receipts(slot))
+        kept = set(self._burial.finished_receipts(slot))
         kept.update(mark.receipt for mark in marks if mark.receipt is not None)
         self._broker.release([r for r in holdings.receipts if r not in kept])
 

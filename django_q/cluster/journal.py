@@ -13,6 +13,9 @@ JOURNAL_SIZE = 128 * 1024
 
 _INTEGER = struct.Struct("<q")
 _ENTRY_HEADER = struct.Struct("<QII")  # generation, length, crc
+#: Last byte of an entry's generation, once it is settled: one byte is written whole or not at all.
+_SETTLED = 0x80
+_SETTLED_AT = 7
 
 
 class Journal:
@@ -20,7 +23,7 @@ class Journal:
 
     A half begins with its generation; entries of an older generation are void, so a half is
     cleared by one write. Only the main thread appends, clears and changes halves; the clerk only
-    counts what it has settled.
+    marks and counts what it has settled. A place is an entry's offset in both halves.
     """
 
     def __init__(self, view: memoryview) -> None:
@@ -31,35 +34,42 @@ class Journal:
         self._settled = [0, 0]
 
     def append(self, data: bytes) -> int | None:
-        """Write one outcome; gives the half it stands in, or None when there is no room."""
+        """Write one outcome; gives its place, or None when there is no room."""
         needed = _ENTRY_HEADER.size + len(data)
         for half in (self._current, 1 - self._current):
             if self._written[half] == self._settled[half] and self._used[half] > 8:
                 self._clear(half)
             if self._used[half] + needed <= JOURNAL_SIZE:
                 self._current = half
-                self._write(half, data)
-                return half
+                return half * JOURNAL_SIZE + self._write(half, data)
         return None
 
-    def settle(self, half: int) -> None:
-        """Count one outcome of this half as settled."""
+    def settle(self, place: int) -> None:
+        """Say of the outcome at this place that it is settled."""
+        half, offset = divmod(place, JOURNAL_SIZE)
+        # Before it counts: then the half may be cleared, and something else stand there.
+        self._halves[half][offset + _SETTLED_AT] = _SETTLED
         self._settled[half] += 1
 
-    def read(self) -> Iterator[bytes]:
-        """Give the outcomes of both halves, settled ones perhaps among them."""
+    def read(self) -> Iterator[tuple[bytes, bool]]:
+        """Give the outcomes of both halves, each with whether it is known to be settled.
+
+        One that is not may be, by a worker that was killed right then.
+        """
         for half in self._halves:
             generation, offset = _INTEGER.unpack_from(half)[0], 8
             while offset + _ENTRY_HEADER.size <= JOURNAL_SIZE:
                 entry_generation, length, crc = _ENTRY_HEADER.unpack_from(half, offset)
+                is_settled = half[offset + _SETTLED_AT] == _SETTLED
+                entry_generation &= (1 << 8 * _SETTLED_AT) - 1
                 offset += _ENTRY_HEADER.size
                 data = bytes(half[offset : offset + length])
                 if not length or entry_generation != generation or zlib.crc32(data) != crc:
                     break
-                yield data
+                yield data, is_settled
                 offset += length
 
-    def _write(self, half: int, data: bytes) -> None:
+    def _write(self, half: int, data: bytes) -> int:
         view, offset = self._halves[half], self._used[half]
         generation = _INTEGER.unpack_from(view)[0]
         end = offset + _ENTRY_HEADER.size + len(data)
@@ -67,6 +77,7 @@ class Journal:
         _ENTRY_HEADER.pack_into(view, offset, generation, len(data), zlib.crc32(data))
         self._used[half] = end
         self._written[half] += 1
+        return offset
 
     def _clear(self, half: int) -> None:
         view = self._halves[half]

@@ -37,8 +37,8 @@ class Finished(NamedTuple):
 
     what: Record | Rejection
     receipt: str | None
-    #: The half of the slot's journal that holds it; None when it is not there.
-    half: int | None = None
+    #: Where in the slot's journal it stands; None when it is not there.
+    place: int | None = None
     #: Set once it is settled, for a main thread that waits.
     settled: Waiter | None = None
 
@@ -104,8 +104,8 @@ class Outbox:
         if len(done) == len(batch) and self._backoff.succeed():
             logger.info("Results are saved again")
         for finished in done:
-            if finished.half is not None:
-                self._journal.settle(finished.half)
+            if finished.place is not None:
+                self._journal.settle(finished.place)
             if isinstance(finished.what, Record):
                 self._tracker.settled(finished.what)
             if finished.settled is not None:

@@ -13,10 +13,11 @@ from django_q.cluster.backoff import Backoff
 from django_q.cluster.clerk import Clerk
 from django_q.conf import Conf, logger
 from django_q.exceptions import ResultsUnavailable
-from django_q.followers import needs_result
-from django_q.package import FailureCause, Outcome, TaskPackage
+from django_q.followers import again, needs_result, what_follows
+from django_q.package import FailureCause, Follower, Outcome, TaskPackage
 from django_q.recorder import Stores
 from django_q.results import attempts, ledger
+from django_q.results.attempts import Ending
 from django_q.results.cancellations import TEXT
 from django_q.results.ledger import History
 
@@ -60,17 +61,36 @@ class Past:
         Runs user code then: unpickles the result.
         """
         task_id, number = package["id"], package.get("attempt", 1)
-        found = self.ask(lease, lambda: self._stores.database.ending(task_id, number))
+        found = self._ending(lease, task_id, number)
         if found is None:
             return None
         now = timezone.now()
-        outcome = Outcome(package, found.success, None, now, now)
+        outcome = Outcome(package, found.success, None, now - found.took, now)
         if found.again_at is not None and not found.success:
             left = (found.again_at - now).total_seconds()
             return outcome._replace(again_in=max(0.0, left))
         if needs_result(package):
             return self.ask(lease, lambda: attempts.last_outcome(outcome))
         return outcome
+
+    def followers(self, lease: Lease, ended: Outcome) -> tuple[Follower, ...]:
+        """Give what follows a run that is in the books, to be sent: it may have been cut off.
+
+        Mostly it was sent, too. What has ended is sent at once: who gets it goes on from there.
+        What has not comes late, or a chain would run twice from here to its end.
+        """
+        task_id, number = ended.package["id"], ended.package.get("attempt", 1)
+        found: list[Follower] = []
+        for follower in what_follows(ended, lease.payload):
+            attempt = number + 1 if follower.task_id == task_id else 1
+            if self._ending(lease, follower.task_id, attempt) is None:
+                found += again((follower,), ended.stopped - ended.started)
+            else:
+                found.append(follower)
+        return tuple(found)
+
+    def _ending(self, lease: Lease, task_id: str, number: int) -> Ending | None:
+        return self.ask(lease, lambda: self._stores.database.ending(task_id, number))
 
     def verdict(self, lease: Lease, package: TaskPackage, past: History) -> Verdict | None:
         """Say why a package is not to be run again; None when it is."""

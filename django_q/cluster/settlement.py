@@ -4,6 +4,7 @@ Used by the clerk for its worker, by the housekeeper for a worker that was kille
 that run tasks with `atomic`.
 """
 
+import collections
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from django.utils import timezone
@@ -13,6 +14,7 @@ from django_q.conf import Conf, logger
 from django_q.dispatch import dispatch
 from django_q.exceptions import BrokerError, PayloadTooLarge, ResultsUnavailable
 from django_q.executor import RunVoid
+from django_q.followers import again
 from django_q.order_options import time_left
 from django_q.package import Follower
 from django_q.recorder import Record, Stores, followed_entries, record
@@ -53,7 +55,9 @@ class Settlement:
         alias = getattr(self._broker, "alias", None)
         shares = alias == self._stores.database.alias
 
-        def after_rows() -> None:
+        def after_rows(others: Collection[str]) -> None:
+            nonlocal records
+            records = _put_off(records, others)
             self._send_followers(records, is_final=not shares)
             if not shares:
                 self._afterwards(lambda: self.send_gathered(gatherings))
@@ -144,6 +148,25 @@ class Settlement:
         if queue not in self._other_brokers:
             self._other_brokers[queue] = get_broker(queue)
         return self._other_brokers[queue]
+
+
+def _put_off(records: Sequence[Record], others: Collection[str]) -> Sequence[Record]:
+    """Let what follows those tasks come late of which another run is in the books.
+
+    That one has sent it as well, and both would go on side by side to the end of a chain. It is
+    sent all the same: the other run may have been cut off between the books and its broker.
+    """
+    if not others:
+        return records
+    lost, result = collections.Counter(others), []
+    for done in reversed(records):  # of several runs in one batch the first one stands
+        if done.row is not None and lost[done.row.id] > 0:
+            lost[done.row.id] -= 1
+            took = done.row.stopped - done.row.started
+            result.append(done._replace(followers=again(done.followers, took)))
+        else:
+            result.append(done)
+    return result[::-1]
 
 
 def _followers(records: Sequence[Record]) -> Iterator[Follower]:

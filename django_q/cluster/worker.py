@@ -34,7 +34,7 @@ from django_q.executor import (
     send_signal,
     time_limit,
 )
-from django_q.followers import follower_of, what_follows
+from django_q.followers import follower_of
 from django_q.following import last_entries
 from django_q.limit_options import LIMITS
 from django_q.package import Outcome, TaskPackage, function_path
@@ -226,7 +226,7 @@ class Worker:
     def _settle_again(self, lease: Lease, ended: Outcome) -> None:
         """Send what follows a run that is recorded already: its first one may have been cut off."""
         logger.info("Task %s [%s] was done already", ended.package["name"], ended.package["id"])
-        after, entries = what_follows(ended, lease.payload), last_entries(ended)
+        after, entries = self._past.followers(lease, ended), last_entries(ended)
         key = lease.key
         self._hand_over(
             Record(None, lease.receipt, ledger_key=key, followers=after, entries=entries)
@@ -234,8 +234,8 @@ class Worker:
 
     def _hand_over(self, record: Record) -> None:
         """Hand over what has no outcome; in the journal, or it might be given back as waiting."""
-        half = self._slot.journal.append(pack(record))
-        self._clerk.hand_over(Finished(record, record.receipt, half))
+        place = self._slot.journal.append(pack(record))
+        self._clerk.hand_over(Finished(record, record.receipt, place))
 
     def _mark(self, phase: Phase, lease: Lease, package: TaskPackage | None = None) -> None:
         """Say in the slot what this thread does, and when it is to be killed for that."""
@@ -253,9 +253,9 @@ class Worker:
         self._slot.write_mark(Mark(*mark), lease.place)
 
     def _finish(self, lease: Lease, outcome: Outcome, record: Record) -> None:
-        half = self._keep(outcome, record)
-        if half is not None:
-            self._clerk.hand_over(Finished(record, lease.receipt, half))
+        place = self._keep(outcome, record)
+        if place is not None:
+            self._clerk.hand_over(Finished(record, lease.receipt, place))
             return
         self._mark(Phase.SETTLING, lease, outcome.package)
         settled = threading.Event()
@@ -285,10 +285,10 @@ class Worker:
 
     def _keep(self, outcome: Outcome, record: Record) -> int | None:
         """Write an outcome into the journal; None when it has to be settled at once."""
-        half = None
+        place = None
         if not record.is_awaited:
             # Before the next package starts: a killed worker loses what ran, nothing finished.
-            half = self._slot.journal.append(pack(record))
+            place = self._slot.journal.append(pack(record))
         self._lifetime.count()
         log_outcome(outcome)
-        return half
+        return place

@@ -48,6 +48,8 @@ class Ending(NamedTuple):
     again_at: datetime | None = None
     #: Of a failure that was the last run: see `FailureCause`.
     cause: str | None = None
+    #: How long it ran.
+    took: timedelta = timedelta()
 
 
 def attempt_values(outcome: Outcome) -> tuple[Any, ...]:
@@ -82,18 +84,18 @@ def ending(alias: str, task_id: str, number: int) -> Ending | None:
     tasks = Task.objects.using(alias).filter(pk=task_id).order_by()
     nothing = Value(None, DateTimeField())
     runs = tasks.annotate(again_at=nothing).values_list(
-        "success", "again_at", "cause", "attempt_count"
+        "success", "again_at", "cause", "attempt_count", "started", "stopped"
     )
     failed = Attempt.objects.using(alias).filter(task=task_id, number=number).order_by()
     attempts = failed.annotate(
         success=Value(False, BooleanField()), cause=Value(None, CharField())
-    ).values_list("success", "again_at", "cause", "number")
+    ).values_list("success", "again_at", "cause", "number", "started", "stopped")
     found = list(runs.union(attempts, all=True).order_by())
     # A success first, then what was retried.
     found.sort(key=lambda run: (run[0], run[1] is not None), reverse=True)
-    for success, again_at, cause, count in found:
+    for success, again_at, cause, count, started, stopped in found:
         if success or again_at is not None or (count >= number > 1):
-            return Ending(bool(success), again_at, cause)
+            return Ending(bool(success), again_at, cause, stopped - started)
     return None
 
 

@@ -15,6 +15,8 @@ from tests.site import databases
 from tests.unit.rows import make_row
 
 pytestmark = pytest.mark.usefixtures("database")
+#: How long the runs of `make_row` take.
+_TOOK = timedelta(seconds=1)
 everywhere = pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
 
 
@@ -29,10 +31,10 @@ def test_it_tells_how_a_run_ended_if_it_is_recorded(store: DatabaseStore) -> Non
     last = make_row("error", success=False)._replace(attempt_count=3, cause="timeout")
     store.save([good, bad, last])
 
-    assert store.ending(good.id, 1) == Ending(True)
+    assert store.ending(good.id, 1) == Ending(True, took=_TOOK)
     # A first run that failed may be one that comes back.
     assert store.ending(bad.id, 1) is None
-    assert store.ending(last.id, 3) == Ending(False, None, "timeout")
+    assert store.ending(last.id, 3) == Ending(False, None, "timeout", _TOOK)
     assert store.ending(last.id, 4) is None
     assert store.ending("0" * 32, 1) is None
 
@@ -46,7 +48,7 @@ def test_it_tells_of_a_run_that_was_followed_by_another(store: DatabaseStore) ->
     assert store.ending(task_id, 1) == Ending(False, now)
     assert store.ending(task_id, 2) is None
     store.save([make_row()._replace(id=task_id)])
-    assert store.ending(task_id, 1) == Ending(True)
+    assert store.ending(task_id, 1) == Ending(True, took=_TOOK)
 
 
 def test_the_text_of_an_attempt_is_one_that_every_database_takes() -> None:

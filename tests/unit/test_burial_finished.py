@@ -90,6 +90,30 @@ def test_what_follows_is_sent_unless_its_lease_is_gone(grave: Grave, is_sent: bo
     assert grave.broker.queue_size() == (0 if is_sent else 1)
 
 
+def test_what_is_known_to_be_settled_is_not_sent_again(q_cluster: Configure) -> None:
+    """Nor where another process cannot tell whether a lease is held."""
+
+    class Closed(Moody):
+        portable_receipts = False
+
+    q_cluster()
+    grave = Grave(Closed())
+    (lease,) = grave.lease(1)
+    package = build_package("tests.site.tasks.noop", (), {}, {"chain": ["tests.site.tasks.noop"]})
+    now = timezone.now()
+    _, record = prepare(Outcome(package, True, None, now, now), lease)
+    place = grave.slot.journal.append(pack(record))
+    assert place is not None
+    grave.broker.acknowledge(str(lease.receipt))
+    grave.slot.journal.settle(place)
+    grave.mark(lease)
+
+    grave.bury()
+
+    assert (grave.broker.queue_size(), grave.broker.lock_size()) == (0, 0)
+    assert deaths() == {}
+
+
 # Trouble.
 
 
@@ -166,11 +190,11 @@ def test_a_task_that_was_finished_is_not_lost(q_cluster: Configure) -> None:
     assert Task.objects.get().success
 
 
-def test_receipts_of_unsettled_outcomes_are_known(grave: Grave) -> None:
+def test_receipts_of_outcomes_are_known(grave: Grave) -> None:
     lease, other = grave.lease(2)
     grave.finish(lease)
 
-    assert grave.burial.unsettled_receipts(grave.slot) == [lease.receipt] != [other.receipt]
+    assert grave.burial.finished_receipts(grave.slot) == [lease.receipt] != [other.receipt]
 
 
 @pytest.mark.parametrize("cause", [Cause.NONE, Cause.HARD_LIMIT])

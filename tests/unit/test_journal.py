@@ -20,25 +20,53 @@ def journal(memory: bytearray) -> Journal:
 @pytest.fixture
 def left(memory: bytearray) -> Callable[[], list[bytes]]:
     """What another process reads."""
-    return lambda: list(Journal(memoryview(memory)).read())
+    return lambda: [data for data, _ in Journal(memoryview(memory)).read()]
 
 
 def test_outcomes_are_read_in_their_order(
     journal: Journal, left: Callable[[], list[bytes]]
 ) -> None:
-    halves = [journal.append(b"outcome %d" % number) for number in range(50)]
+    places = [journal.append(b"outcome %d" % number) for number in range(50)]
 
     assert left() == [b"outcome %d" % number for number in range(50)]
-    assert len(set(halves)) == 1
+    assert set(map(half_of, places)) == {0}
+
+
+def half_of(place: int | None) -> int:
+    """Give the half that an outcome stands in."""
+    assert place is not None
+    return place // JOURNAL_SIZE
+
+
+def test_what_is_settled_is_told_from_what_is_not(journal: Journal, memory: bytearray) -> None:
+    places = [journal.append(b"outcome %d" % number) for number in range(3)]
+    assert places[1] is not None
+
+    journal.settle(places[1])
+
+    read = list(Journal(memoryview(memory)).read())
+    assert read == [(b"outcome 0", False), (b"outcome 1", True), (b"outcome 2", False)]
+
+
+def test_what_comes_in_the_place_of_something_settled_is_not(
+    journal: Journal, memory: bytearray
+) -> None:
+    settled = journal.append(b"settled")
+    assert settled is not None
+    journal.settle(settled)
+
+    assert journal.append(b"another") == settled
+
+    assert list(Journal(memoryview(memory)).read()) == [(b"another", False)]
 
 
 def test_what_is_settled_makes_room(journal: Journal, left: Callable[[], list[bytes]]) -> None:
     large = b"x" * (JOURNAL_SIZE // 4)
 
     for number in range(100):
-        half = journal.append(b"%03d" % number + large)
-        assert half is not None
-        journal.settle(half)
+        place = journal.append(b"%03d" % number + large)
+        assert place is not None
+        journal.settle(place)
 
     assert b"099" in {outcome[:3] for outcome in left()}
     assert len(left()) <= 6
@@ -47,9 +75,9 @@ def test_what_is_settled_makes_room(journal: Journal, left: Callable[[], list[by
 def test_the_second_half_is_used_while_the_first_is_being_settled(journal: Journal) -> None:
     large = b"x" * (JOURNAL_SIZE // 3)
 
-    halves = [journal.append(large) for _ in range(4)]
+    places = [journal.append(large) for _ in range(4)]
 
-    assert halves == [0, 0, 1, 1]
+    assert list(map(half_of, places)) == [0, 0, 1, 1]
 
 
 def test_without_room_nothing_is_lost_or_changed(
@@ -73,14 +101,14 @@ def test_a_half_is_used_again_only_when_all_of_it_is_settled(
     journal: Journal, left: Callable[[], list[bytes]]
 ) -> None:
     large = b"x" * (JOURNAL_SIZE // 3)
-    for _ in range(4):
-        journal.append(large)
+    first, second, *_ = [journal.append(large) for _ in range(4)]
+    assert first is not None and second is not None
 
-    journal.settle(0)
+    journal.settle(first)
     assert journal.append(large) is None
 
-    journal.settle(0)
-    assert journal.append(large[1:]) == 0
+    journal.settle(second)
+    assert journal.append(large[1:]) == first
     assert sorted(left()) == sorted([large[1:], large, large])
 
 

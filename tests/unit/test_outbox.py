@@ -171,10 +171,10 @@ def test_a_rejected_package_is_settled_beside_the_outcomes(outbox: Outbox, books
 
 def test_the_journal_is_told(outbox: Outbox, journal: Journal) -> None:
     large = b"x" * (JOURNAL_SIZE // 2)
-    halves = [journal.append(large) for _ in range(2)]
+    places = [journal.append(large) for _ in range(2)]
     assert journal.append(large) is None
-    for half in halves:
-        outbox.add(finished(half=half))
+    for place in places:
+        outbox.add(finished(place=place))
 
     outbox.settle()
 

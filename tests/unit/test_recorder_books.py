@@ -1,6 +1,7 @@
 """Records into the books: rows before acknowledgements, and hooks after both."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import pytest
@@ -34,17 +35,30 @@ def prepared(*args: Any, **options: Any) -> Record:
     return prepare(finished(*args, **options))[1]
 
 
-def refuse() -> NoReturn:
+def refuse(others: object) -> NoReturn:
     raise LookupError("the broker fails")
 
 
 # Rows.
 
 
+def test_who_acknowledges_is_told_what_ran_twice() -> None:
+    first = prepared()
+    again = first._replace(row=first.row and first.row._replace(worker="elsewhere"))
+    assert again.row is not None
+    again = again._replace(row=again.row._replace(stopped=again.row.stopped + timedelta(1)))
+    told: list[Collection[str]] = []
+
+    for done in (first, again):
+        record([done], make_stores(), told.append)
+
+    assert told == [[], [again.row.id]]
+
+
 def test_rows_are_there_before_the_acknowledgement() -> None:
     seen: list[bool] = []
 
-    record([prepared()], make_stores(), lambda: seen.append(Task.objects.exists()))
+    record([prepared()], make_stores(), lambda others: seen.append(Task.objects.exists()))
 
     assert seen == [True]
     task = Task.objects.get()
@@ -74,7 +88,7 @@ def test_nothing_is_acknowledged_when_nothing_can_be_kept(monkeypatch: pytest.Mo
     acknowledged: list[str] = []
 
     with pytest.raises(ResultsUnavailable):
-        record([prepared()], make_stores(), lambda: acknowledged.append("too early"))
+        record([prepared()], make_stores(), lambda others: acknowledged.append("too early"))
 
     assert acknowledged == []
 
@@ -82,7 +96,7 @@ def test_nothing_is_acknowledged_when_nothing_can_be_kept(monkeypatch: pytest.Mo
 def test_what_is_recorded_already_is_only_acknowledged() -> None:
     seen: list[str] = []
 
-    record([Record(None, "receipt")], make_stores(), lambda: seen.append("acknowledged"))
+    record([Record(None, "receipt")], make_stores(), lambda others: seen.append("acknowledged"))
 
     assert seen == ["acknowledged"]
     assert not Task.objects.exists()

@@ -1,17 +1,19 @@
 """Settling: what follows an outcome, and what of it may fail."""
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
 import pytest
+from django.utils import timezone
 
 from django_q.brokers.memory import Memory
 from django_q.cluster.settlement import Settlement
 from django_q.exceptions import BrokerUnavailable, PayloadTooLarge, ResultsUnavailable
 from django_q.models import Rejected
-from django_q.package import Follower
-from django_q.recorder import Record, make_stores
+from django_q.package import Follower, Outcome, build_package
+from django_q.recorder import Record, make_stores, prepare
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -104,6 +106,49 @@ def test_what_was_sent_is_not_sent_again_whatever_fails_after_it(q_cluster: Any,
 
     wait_until(lambda: broker.queue_size() == 2, what="what was delayed")
     assert sorted(lease.payload for lease in broker.lease(5)) == ["later", "now"]
+
+
+def test_what_follows_a_run_beside_the_one_in_the_books_comes_late(broker: Narrow) -> None:
+    """Two copies of a chain would go on side by side to its end."""
+    (lease,) = broker.lease(1)
+    package = build_package("tests.site.tasks.noop", (), {}, {})
+    now = timezone.now()
+    _, first = prepare(Outcome(package, True, None, now, now))
+    later = now + timedelta(seconds=3)
+    _, second = prepare(Outcome(package, True, None, now, later), lease)
+    settlement, sent = Settlement(broker, make_stores()), []
+    settlement.settle([first])
+
+    def send(to: Narrow, followers: Sequence[Follower]) -> None:
+        sent.extend(followers)
+
+    with mock.patch("django_q.cluster.settlement.dispatch", send):
+        settlement.settle([second._replace(followers=(Follower("default", "next"),))])
+
+    assert sent == [Follower("default", "next", 11.0)]
+    assert broker.lock_size() == 0
+
+
+def test_of_two_runs_in_one_batch_the_first_is_followed_at_once(broker: Narrow) -> None:
+    package = build_package("tests.site.tasks.noop", (), {}, {})
+    now, sent = timezone.now(), []
+    runs = [
+        prepare(Outcome(package, True, None, now, now + timedelta(seconds=n)))[1]._replace(
+            followers=(Follower("default", f"after {n}"),)
+        )
+        for n in range(2)
+    ]
+
+    def send(to: Narrow, followers: Sequence[Follower]) -> None:
+        sent.extend(followers)
+
+    with mock.patch("django_q.cluster.settlement.dispatch", send):
+        Settlement(broker, make_stores()).settle(runs)
+
+    assert [(follower.payload, follower.delay) for follower in sent] == [
+        ("after 0", 0.0),
+        ("after 1", 7.0),
+    ]
 
 
 def test_what_is_settled_is_forgotten(broker: Narrow) -> None:
