@@ -3,6 +3,7 @@
 The books may be away: then the package waits, for as long as it may.
 """
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -25,6 +26,11 @@ _Given = TypeVar("_Given")
 
 #: Longest time a word to stop goes unheard while the books do not answer.
 _SHORT_PAUSE = 0.05
+#: Longest time a package waits for the books in one worker the first time, and how often that
+#: doubles: to half an hour.
+_LONGEST_WAIT, _MOST_DOUBLINGS = 30.0, 6
+#: Seconds for which it is held back then, so that another worker has it next.
+_PAUSE = 1.0
 
 
 class Verdict(NamedTuple):
@@ -111,8 +117,11 @@ class Past:
         return None
 
     def ask(self, lease: Lease, question: Callable[[], _Given]) -> _Given:
-        """Ask the books, until they answer."""
-        backoff = Backoff()
+        """Ask the books, until they answer; or until others should try.
+
+        It may be this process alone that cannot reach them, without a free file for instance.
+        """
+        backoff, end = Backoff(), time.monotonic() + patience(lease)
         while True:
             try:
                 return question()
@@ -123,7 +132,20 @@ class Past:
                 while backoff.is_waiting:
                     if not self._may_start(lease):
                         raise
+                    if lease.receipt is not None and time.monotonic() > end:
+                        lease.pause = _PAUSE
+                        raise
                     self._pause(min(_SHORT_PAUSE, backoff.left))
+
+
+def patience(lease: Lease) -> float:
+    """Give the seconds for which a package may wait here for the books.
+
+    Longer where it has gone round already: some brokers count that, and drop at some number what
+    comes again and again.
+    """
+    rounds = min(max(0, lease.deliveries - 2), _MOST_DOUBLINGS)
+    return float(min(Conf.RETRY / 2, _LONGEST_WAIT) * 2**rounds)
 
 
 def lost_text(package: TaskPackage, lost: int) -> str:
