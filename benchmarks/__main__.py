@@ -1,69 +1,84 @@
 """The command line: `python -m benchmarks --help`."""
 
 import argparse
-import dataclasses
-import importlib
 import json
-import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from benchmarks import environments, report
-from benchmarks.catalogue import PEERS, Entry, entry
-from benchmarks.figures import CPU, Options
-from benchmarks.ground import BROKERS, Ground, ground
-from benchmarks.stage import RunFailed, stage
-from benchmarks.tasks import turn
+from benchmarks import environments, plan, report
+from benchmarks.catalogue import BROKERS, PEERS, Entry, entry
+from benchmarks.figures import CPU
+from benchmarks.session import Session, command
 
-MEASURES = ("drain", "enqueue", "latency", "io", "cpu", "memory", "backlog")
-#: Seconds of CPU that a task of `cpu` takes.
-_SPIN = 0.01
+MEASURES = (
+    "drain",
+    "enqueue",
+    "latency",
+    "io",
+    "cpu",
+    "memory",
+    "backlog",
+    "payload",
+    "growth",
+)
+#: What else can be asked for.
+_OTHERS = ("all", "render", "environments")
+_WHAT = "what to measure; or all that the docs show, show files, make the environments of all peers"
 
 
 def main(words: list[str] | None = None) -> None:
     """Measure as the command line says."""
-    options = _arguments(words)
+    options = arguments(words)
     if options.list:
         _list()
-        return
-    if options.measure == "render":
+    elif options.measure == "render":
         for path in options.files:
             _show(json.loads(Path(path).read_text()), options)
-        return
-    entries = _entries(options)
-    measure = importlib.import_module(f"benchmarks.measures.{options.measure}")
-    made = _measure(measure, entries, options)
-    _show(made, options)
-    _judge(made, options.limit)
+    elif options.measure == "environments":
+        for peer in PEERS.values():
+            print(f"{peer.name:16} {environments.python_of(peer)}")
+        print(f"{'(plots)':16} {environments.python_that_plots()}")
+    elif options.measure == "all":
+        _all(options)
+    else:
+        made = Session(options, _entries(options)).measured()
+        _show(made, options)
+        _judge(made, options.limit)
 
 
-def _arguments(words: list[str] | None) -> argparse.Namespace:
+def arguments(words: list[str] | None) -> argparse.Namespace:
+    """What the command line asks for; it ends the program where that means nothing."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure Django Q, and other task queues beside it in the same run.",
     )
     add = parser.add_argument
-    add("measure", nargs="?", choices=(*MEASURES, "render"), help="what to measure; or show files")
+    add("measure", nargs="?", choices=(*MEASURES, *_OTHERS), help=_WHAT)
     add("files", nargs="*", help="with render: what --json has written")
     add("--list", action="store_true", help="show the peers, their brokers, versions and variants")
     add("--peers", default="ours", help="names as in --list, with commas between (default: ours)")
     add("--broker", choices=BROKERS, default="redis")
-    add("--tasks", type=int, help="how many in a run; slow peers get a fraction")
+    add("--tasks", type=int, help="how many in a run; in a drain slow peers get a fraction")
     add("--repeat", type=int, default=5, help="runs of each peer, in turns (default: 5)")
+    add("--seldom", default="", help="those of --peers that are run in the first two turns only")
     add("--workers", type=int, default=2, help="worker processes (default: 2)")
-    add("--payload", default="0", help="bytes of argument for each task; several, with commas")
+    add("--payload", default="", help="bytes of argument for each task; several, with commas")
     add("--backlog", default="", help="with backlog: how many tasks wait; several, with commas")
     add("--old-results", type=int, default=0, help="with backlog: rows that are stored before")
+    add("--idle", type=float, default=30, help="with memory: seconds an idle cluster is watched")
     add("--limit", type=float, help="fail when a task of ours costs more microseconds of CPU")
     add("--json", help="write all figures to this file")
     add("--markdown", help="write the table to this file as well")
     add("--plots", help="draw into this folder, by matplotlib in an environment of its own")
+    add("--out", default="docs/benchmarks", help="with all: the folder of the files")
+    add("--budget", type=float, default=35, help="with all: minutes (default: 35)")
+    add("--resume", action="store_true", help="with all: keep what is there of the same command")
+    add("--small", action="store_true", help="with all: few tasks, one run; shows that all work")
+    add("--only", default="", help="with all: only files whose name has this in it")
     options = parser.parse_args(words)
     if not options.list and options.measure is None:
         parser.error(f"say what to measure: {', '.join(MEASURES)}")
@@ -95,109 +110,37 @@ def _entries(options: argparse.Namespace) -> list[Entry]:
     return entries
 
 
-def _cases(measure: ModuleType, options: argparse.Namespace) -> list[tuple[str, Options]]:
-    """What each peer is asked for in turn; only one thing, without a name, for most measures."""
-    plain = Options(
-        tasks=options.tasks or measure.TASKS,
-        workers=options.workers,
-        sizes=tuple(int(size) for size in options.backlog.split(",") if size),
-        old_results=options.old_results,
-    )
-    if hasattr(measure, "cases"):
-        cases: list[tuple[str, Options]] = measure.cases(plain)
-        return cases
-    return [
-        (f"{size:,} bytes" if size else "", dataclasses.replace(plain, payload=size))
-        for size in map(int, options.payload.split(","))
-    ]
+def _all(options: argparse.Namespace) -> None:
+    """Measure one after another of `plan.JOBS`, the most telling first, until the time is over.
 
-
-def _measure(
-    measure: ModuleType, entries: list[Entry], options: argparse.Namespace
-) -> dict[str, Any]:
-    cases = _cases(measure, options)
-    on = report.machine()
-    by_case = hasattr(measure, "COMPARES_CASES")
-    runs: dict[tuple[str, str], list[report.Run]] = {
-        (str(each), case): [] for each in entries for case, _ in cases
-    }
-    with ground(options.broker) as place:
-        for which, run in _runs(measure, entries, cases, place, options.repeat):
-            runs[which].append(run)
-        server = place.version()
-    rows = [
-        report.row(str(each), case, _about(each, asked), runs[str(each), case])
-        for each in entries
-        for case, asked in cases
-    ]
-    report.add_ratios(rows, measure.FIGURES, by_case)
-    return {
-        "measure": options.measure,
-        "broker": options.broker,
-        "command": _command(options),
-        "machine": on,
-        "server": server,
-        "repeat": options.repeat,
-        "workers": options.workers,
-        "compared_with": "the first case is better" if by_case else "ours is better",
-        "figures": [dataclasses.asdict(figure) for figure in measure.FIGURES],
-        "rows": rows,
-    }
-
-
-def _runs(
-    measure: ModuleType,
-    entries: list[Entry],
-    cases: list[tuple[str, Options]],
-    place: Ground,
-    repeat: int,
-) -> Iterator[tuple[tuple[str, str], report.Run]]:
-    """All runs, the peers in turns: what else the machine does hits all of them."""
-    turns = _turns_of_a_spin()
-    for number in range(1, repeat + 1):
-        for case, asked in cases:
-            for each in entries:
-                asked_here = dataclasses.replace(asked, tasks=asked.tasks // each.peer.slowness)
-                try:
-                    with stage(each, place, asked.workers, measure.CONCURRENCY, turns) as made:
-                        run = measure.run(made, asked_here)
-                except RunFailed as error:
-                    print(f"run {number} {each} {case}: {error}", file=sys.stderr)
-                    continue
-                _tell(number, each, case, run)
-                yield (str(each), case), run
-
-
-def _tell(number: int, each: Entry, case: str, run: report.Run) -> None:
-    words = ", ".join(f"{name} {value:,.1f}" for name, value in run.items())
-    print(f"run {number} {each} {case}: {words}", file=sys.stderr)
-
-
-def _turns_of_a_spin() -> int:
-    tried = 200_000
-    times = []
-    for _ in range(5):
-        began = time.process_time()
-        turn(tried)
-        times.append(time.process_time() - began)
-    return int(tried * _SPIN / min(times))
-
-
-def _about(each: Entry, asked: Options) -> dict[str, Any]:
-    return {
-        "version": environments.version_of(each.peer) or "",
-        "stores": each.stores,
-        "tasks": asked.tasks // each.peer.slowness,
-    }
-
-
-def _command(options: argparse.Namespace) -> str:
-    words = ["python", "-m", "benchmarks", options.measure, "--broker", options.broker]
-    words += ["--peers", options.peers, "--repeat", str(options.repeat)]
-    for name in ("tasks", "payload", "backlog", "old_results"):
-        if (value := getattr(options, name)) not in (None, 0, "0", ""):
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    return shlex.join(words)
+    Each is written as soon as it is done, so that a run that was cut short can be resumed.
+    """
+    folder = Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    deadline = began + options.budget * 60
+    for job in plan.JOBS:
+        if options.only not in job.name:
+            continue
+        asked = arguments([*job.words, *(job.small if options.small else ())])
+        asked.idle = options.idle
+        path = folder / f"{job.name}.json"
+        if options.resume and path.exists():
+            if json.loads(path.read_text())["command"] == command(asked):
+                print(f"{job.name}: is there.", file=sys.stderr)
+                continue
+        if time.monotonic() > deadline:
+            print(f"{job.name}: not measured, the time is over.", file=sys.stderr)
+            continue
+        try:
+            made = Session(asked, _entries(asked), deadline).measured()
+        except (SystemExit, OSError) as error:
+            print(f"{job.name}: {error}", file=sys.stderr)
+            continue
+        path.write_text(json.dumps(made, indent=1) + "\n")
+        print(report.markdown(made), flush=True)
+        minutes = (time.monotonic() - began) / 60
+        print(f"{job.name} took {made['seconds']} s; {minutes:.1f} min so far.", file=sys.stderr)
 
 
 def _show(made: dict[str, Any], options: argparse.Namespace) -> None:

@@ -6,6 +6,8 @@ environment of that peer.
 
 import dataclasses
 
+BROKERS = ("redis", "postgres", "sqlite")
+
 
 @dataclasses.dataclass(frozen=True)
 class Peer:
@@ -19,8 +21,8 @@ class Peer:
     brokers: tuple[str, ...]
     #: Variant -> what is left of a task that is done. The first is meant where none is named.
     variants: dict[str, str]
-    #: Runs so many times fewer tasks than the others: it would take minutes.
-    slowness: int = 1
+    #: Variant -> how many times slower than ours it may be: it drains so many times fewer tasks.
+    slowness: dict[str, int] = dataclasses.field(default_factory=dict)
     #: Variants in which each task runs in a child of its worker.
     forks: tuple[str, ...] = ()
 
@@ -53,7 +55,7 @@ PEERS = {
             ("django-q2", *_REDIS, *_POSTGRES),
             ("redis", "postgres", "sqlite"),
             {"": "row in the database", "bare": "nothing (save_limit: -1)"},
-            slowness=4,
+            slowness={"": 10},
         ),
         Peer(
             "huey",
@@ -65,6 +67,7 @@ PEERS = {
                 "loose": "result in the broker (a file: fsync=False, synchronous off)",
                 "bare": "nothing (results=False)",
             },
+            slowness={"": 3, "loose": 3},
         ),
         Peer(
             "dramatiq",
@@ -72,6 +75,7 @@ PEERS = {
             ("dramatiq[redis]", *_REDIS),
             ("redis",),
             {"": "result in Redis, 10 min", "bare": "nothing (its default)"},
+            slowness={"": 5},
         ),
         Peer(
             "celery",
@@ -79,7 +83,7 @@ PEERS = {
             ("celery[redis]", *_REDIS),
             ("redis",),
             {"": "result in Redis, 1 day", "bare": "nothing (ignore_result)"},
-            slowness=4,
+            slowness={"": 20},
         ),
         Peer(
             "rq",
@@ -87,8 +91,8 @@ PEERS = {
             ("rq", *_REDIS),
             ("redis",),
             {"": "job and result in Redis, 500 s", "simple": "the same (SimpleWorker: no fork)"},
-            slowness=10,
             forks=("",),
+            slowness={"": 80, "simple": 40},
         ),
         Peer(
             "taskiq",
@@ -96,6 +100,7 @@ PEERS = {
             ("taskiq", "taskiq-redis", "uvloop", *_REDIS),
             ("redis",),
             {"": "result in Redis (stream)", "bare": "nothing (list, not acknowledged)"},
+            slowness={"": 8},
         ),
         Peer(
             "pgqueuer",
@@ -103,6 +108,7 @@ PEERS = {
             ("pgqueuer[asyncpg]", "uvloop", *_POSTGRES),
             ("postgres",),
             {"": "row in its log, no result"},
+            slowness={"": 2},
         ),
         Peer(
             "procrastinate",
@@ -110,7 +116,7 @@ PEERS = {
             ("procrastinate[django]", *_POSTGRES),
             ("postgres",),
             {"": "the job's row, no result"},
-            slowness=10,
+            slowness={"": 40},
         ),
         Peer(
             "django-tasks-db",
@@ -118,7 +124,7 @@ PEERS = {
             ("django-tasks-db", "django-tasks", *_POSTGRES),
             ("postgres", "sqlite"),
             {"": "the task's row, with the result"},
-            slowness=10,
+            slowness={"": 60},
         ),
         Peer(
             "bare",
@@ -146,6 +152,11 @@ class Entry:
     def forks(self) -> bool:
         """Whether each task runs in a child of its worker."""
         return self.variant in self.peer.forks
+
+    @property
+    def slowness(self) -> int:
+        """How many times fewer tasks it drains than others do."""
+        return self.peer.slowness.get(self.variant, self.peer.slowness.get("", 1))
 
     @property
     def stores(self) -> str:

@@ -12,7 +12,13 @@ import psycopg
 
 from tests.servers import MissingServer, Postgres, Valkey
 
-BROKERS = ("redis", "postgres", "sqlite")
+#: How durable the stores are, the same for all peers.
+_KEEPS = {
+    "redis": "Redis keeps all in memory (no snapshots, no append-only file); rows of results in"
+    " SQLite (WAL, synchronous normal)",
+    "postgres": "PostgreSQL with fsync off",
+    "sqlite": "SQLite (WAL, synchronous normal), but for the files that a peer makes itself",
+}
 
 
 class Ground:
@@ -41,6 +47,11 @@ class Ground:
     def pids(self) -> list[int]:
         """The server's process, the root of its tree; none for SQLite."""
         return [self._server.pid] if self._server else []
+
+    @property
+    def keeps(self) -> str:
+        """What of it would outlive a loss of power."""
+        return _KEEPS[self.broker]
 
     def version(self) -> str:
         """Which server it is, as `Valkey 8.1.1`."""

@@ -1,5 +1,6 @@
 """What /proc tells of processes: who belongs to whom, CPU time, memory, state. Linux only."""
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,6 +35,16 @@ def cpu_seconds(*roots: int) -> float:
         # From man 5 proc: utime, stime, and the same of children that were waited for.
         total += sum(int(field) for field in fields[11:15]) * _TICK
     return total
+
+
+def precise_cpu_seconds(*roots: int) -> float:
+    """CPU time of the threads that live, to the nanosecond: for those who do next to nothing."""
+    total = 0
+    for pid in tree(*roots):
+        with contextlib.suppress(OSError):
+            for task in (_PROC / str(pid) / "task").iterdir():
+                total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
 
 
 def pss(*roots: int) -> float:

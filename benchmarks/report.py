@@ -50,7 +50,8 @@ def row(entry: str, case: str, about: dict[str, Any], runs: Sequence[Run]) -> di
 def add_ratios(rows: list[dict[str, Any]], figures: Sequence[Figure], by_case: bool) -> None:
     """Write into each row how many times better the row is that it is compared with.
 
-    That is the one of `ours` in the same case; or, `by_case`, the first case of the same peer.
+    That is the one of `ours` in the same case; or, `by_case`, the first case of the same peer with
+    the same kind of task.
     """
     for each in rows:
         base = next(
@@ -58,7 +59,7 @@ def add_ratios(rows: list[dict[str, Any]], figures: Sequence[Figure], by_case: b
                 other
                 for other in rows
                 if (
-                    other["entry"] == each["entry"]
+                    (other["entry"], other.get("kind")) == (each["entry"], each.get("kind"))
                     if by_case
                     else (other["entry"], other["case"]) == ("ours", each["case"])
                 )
@@ -104,11 +105,19 @@ def title(report: dict[str, Any]) -> str:
 def footnote(report: dict[str, Any]) -> str:
     """The command, the machine, and how to read the cells."""
     on = report["machine"]
+    counts = sorted({len(row["runs"]) for row in report["rows"] if row["runs"]}, reverse=True)
+    medians = f"Medians of {counts[0] if counts else 0}"
+    for count in counts[1:]:
+        few = [row["entry"] for row in report["rows"] if len(row["runs"]) == count]
+        medians += f"; of {count} for {', '.join(dict.fromkeys(few))}"
+    workers = {row.get("workers", report["workers"]) for row in report["rows"]}
+    processes = f", {report['workers']} worker processes" if len(workers) == 1 else ""
+    keeps = f" {report['keeps']}." if report.get("keeps") else ""
     return (
         f"`{report['command']}`, on {on['cores']} cores of {on['processor']},"
         f" Python {on['python']}, Django {on['django']}, {report['server']}, {on['date']},"
-        f" load {on['load']} at the start. Medians of {report['repeat']} (lowest to highest),"
-        f" {report['workers']} worker processes. In brackets: how many times"
+        f" load {on['load']} at the start.{keeps} {medians} (lowest to highest){processes}."
+        f" In brackets: how many times"
         f" {report['compared_with']}."
     )
 

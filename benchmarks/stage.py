@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import sqlite3
 import subprocess
@@ -22,8 +23,9 @@ from benchmarks.tasks import MARK
 #: Seconds: workers must have booted, and have ended, in that time.
 _BOOT_LIMIT = 120
 _STOP_LIMIT = 30
-#: Seconds without progress after which a run is given up.
-_STALL_LIMIT = 120
+#: Seconds without progress after which a run is given up, and for one answer of the producer.
+_STALL_LIMIT = 60
+_ANSWER_LIMIT = 600
 #: Seconds between two looks.
 _PAUSE = 0.005
 
@@ -50,6 +52,8 @@ class Stage:
         #: The root of the server's processes; empty for files.
         self.server = server
         self.roots: list[int] = []
+        #: The processes in which tasks ran while it started.
+        self.workers: list[int] = []
         self._workers: list[subprocess.Popen[bytes]] = []
         self._marks = Path(scene.marks)
         self._marks.touch()
@@ -76,9 +80,11 @@ class Stage:
         assert self._producer.stdout is not None
         self._producer.stdin.write(json.dumps({"do": do, **words}).encode() + b"\n")
         self._producer.stdin.flush()
-        line = self._producer.stdout.readline()
+        ready, _, _ = select.select([self._producer.stdout], [], [], _ANSWER_LIMIT)
+        line = self._producer.stdout.readline() if ready else b""
         if not line:
-            raise RunFailed(f"The producer of {self.entry} ended at {do!r}:\n{self.log()}")
+            what = "ended" if ready else "is silent"
+            raise RunFailed(f"The producer of {self.entry} {what} at {do!r}:\n{self.log()}")
         return json.loads(line)
 
     def start(self) -> None:
@@ -95,6 +101,7 @@ class Stage:
             self.ask("send_each", kind="wait", first=sent, count=count)
             sent += count
             self.settle(sent, 0)
+        self.workers = sorted(self._who_works())
         self.forget_marks()
 
     def launch(self, words: list[str]) -> subprocess.Popen[bytes]:
@@ -158,7 +165,7 @@ class Stage:
         return {"repeated": sum(times.values()) - count}
 
     def wait(self, is_done: Callable[[], bool], what: str) -> None:
-        """Wait for a condition; RunFailed when tasks stand still for two minutes."""
+        """Wait for a condition; RunFailed when tasks stand still for a minute."""
         seen, end = self.executed(), time.monotonic() + _STALL_LIMIT
         while not is_done():
             if seen != (seen := self.executed()):

@@ -1,5 +1,7 @@
 """How fast tasks of 50 ms that only wait are settled, up to 100 of them side by side."""
 
+import dataclasses
+
 from benchmarks.figures import CPU, MEMORY, REPEATED, SERVER, SETTLED, Options
 from benchmarks.measures import drain
 from benchmarks.stage import Stage
@@ -12,4 +14,4 @@ FIGURES = (SETTLED, CPU, SERVER, MEMORY, REPEATED)
 
 def run(stage: Stage, options: Options) -> dict[str, float]:
     """As `drain`, with tasks that wait."""
-    return drain.run(stage, options, "wait")
+    return drain.run(stage, dataclasses.replace(options, kind="wait"))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from benchmarks.scene import Scene
@@ -12,8 +13,23 @@ from django_q.brokers import get_broker
 from django_q.models import Task
 from django_q.tasks import async_task, async_tasks
 
-#: Rows that are written at once.
-_BATCH = 10_000
+#: By kind of database: the numbers from 1 on, and the columns in which old rows differ.
+_SERIES = {
+    "sqlite": "series(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < %s)",
+    "postgresql": "series(n) AS (SELECT generate_series(1, %s))",
+}
+_OF_A_ROW = {
+    "sqlite": {
+        "id": "printf('%%032x', n)",
+        "started": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', old.started, (-n / 2.0) || ' seconds')",
+        "stopped": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', old.started, (-n / 2.0) || ' seconds')",
+    },
+    "postgresql": {
+        "id": "lpad(to_hex(n), 32, '0')",
+        "started": "old.started - n * interval '0.5 second'",
+        "stopped": "old.started - n * interval '0.5 second'",
+    },
+}
 
 
 def prepare() -> None:
@@ -50,24 +66,28 @@ def results() -> int:
 
 
 def old_results(count: int) -> None:
-    """Rows of tasks that ended a month ago and later, one a second."""
-    began = timezone.now() - timedelta(days=30)
-    for first in range(0, count, _BATCH):
-        moments = [
-            (number, began + timedelta(seconds=number / 2))
-            for number in range(first, min(count, first + _BATCH))
-        ]
-        Task.objects.bulk_create(
-            Task(
-                id=f"{number:032x}",
-                name=f"old-{number}",
-                func="benchmarks.tasks.noop",
-                started=moment,
-                stopped=moment,
-                success=True,
-                result=number,
-            )
-            for number, moment in moments
+    """Rows of tasks that ended a month ago and before, two each second, made by the database."""
+    table = connection.ops.quote_name(Task._meta.db_table)
+    moment = timezone.now() - timedelta(days=30)
+    first = Task.objects.create(
+        id="0" * 32,
+        name="old",
+        func="benchmarks.tasks.noop",
+        started=moment,
+        stopped=moment,
+        success=True,
+        result=1,
+    )
+    columns = [field.column for field in Task._meta.concrete_fields]
+    quoted = {name: f"old.{connection.ops.quote_name(name)}" for name in columns}
+    made = {**quoted, **_OF_A_ROW[connection.vendor]}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH RECURSIVE {_SERIES[connection.vendor]}"  # noqa: S608
+            f" INSERT INTO {table} ({', '.join(map(connection.ops.quote_name, columns))})"
+            f" SELECT {', '.join(made[name] for name in columns)}"
+            f" FROM {table} old, series WHERE old.id = %s",
+            [count, first.pk],
         )
 
 

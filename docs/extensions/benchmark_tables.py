@@ -1,7 +1,8 @@
-"""The directive `benchmark-tables`: what `python -m benchmarks ... --json` has written, as tables.
+"""The directives `benchmark-tables` and `benchmark-goals`: what the benchmarks wrote, as tables.
 
-Its argument is a measure; each file `docs/benchmarks/MEASURE-*.json` becomes a table, with the
-pictures beside it that `--plots` has drawn for it. So no figure is ever typed.
+The argument of the first is a measure: each file `docs/benchmarks/MEASURE-*.json` becomes a table,
+with the picture that `--plots` has drawn for it. The second holds all of them against what we
+want to reach. So no figure is ever typed.
 """
 
 import json
@@ -12,7 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from benchmarks import report
+from benchmarks import goals, report
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -30,7 +31,7 @@ class BenchmarkTables(SphinxDirective):
         for path in sorted(FOLDER.glob(f"{measure}-*.json")):
             self.env.note_dependency(str(path))
             made = json.loads(path.read_text("utf-8"))
-            shown += [_table(made), *_pictures(path), *self._footnote(made)]
+            shown += [*_picture(path), _measured(made), *self._footnote(made)]
         if shown:
             return shown
         return self._parsed(
@@ -46,27 +47,46 @@ class BenchmarkTables(SphinxDirective):
         return self.parse_text_to_nodes(text)
 
 
-def _table(made: dict[str, Any]) -> nodes.table:
-    head, *lines = report.table(made)
+class BenchmarkGoals(SphinxDirective):
+    """Say which goals are reached."""
+
+    def run(self) -> list[nodes.Node]:
+        """One table."""
+        self.env.note_dependency(str(FOLDER))
+        for path in FOLDER.glob("*.json"):
+            self.env.note_dependency(str(path))
+        return [_table([goals.HEAD, *(goal.cells() for goal in goals.goals(FOLDER))], "goals")]
+
+
+def _measured(made: dict[str, Any]) -> nodes.table:
+    found = _table(report.table(made), "benchmark")
+    found.insert(0, nodes.title(text=report.title(made)))
+    return found
+
+
+def _table(lines: list[list[str]], kind: str) -> nodes.table:
+    head, *rest = lines
     group = nodes.tgroup(cols=len(head))
     group += [nodes.colspec(colwidth=1) for _ in head]
     group += nodes.thead("", _row(head))
-    group += nodes.tbody("", *[_row(line) for line in lines])
-    return nodes.table("", nodes.title(text=report.title(made)), group, classes=["benchmark"])
+    group += nodes.tbody("", *[_row(line) for line in rest])
+    return nodes.table("", group, classes=[kind])
 
 
 def _row(cells: list[str]) -> nodes.row:
     return nodes.row("", *[nodes.entry("", nodes.paragraph(text=cell)) for cell in cells])
 
 
-def _pictures(path: Path) -> list[nodes.Node]:
-    return [
-        nodes.image(uri=f"benchmarks/{picture.name}", alt=picture.stem.replace("-", ", "))
-        for picture in sorted(path.parent.glob(f"{path.stem}-*.svg"))
-    ]
+def _picture(path: Path) -> list[nodes.Node]:
+    picture = path.with_suffix(".svg")
+    if not picture.exists():
+        return []
+    alt = f"{picture.stem.replace('-', ', ')}: the figures of the table as a picture"
+    return [nodes.image(uri=f"benchmarks/{picture.name}", alt=alt)]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx of the directive."""
+    """Tell Sphinx of the directives."""
     app.add_directive("benchmark-tables", BenchmarkTables)
+    app.add_directive("benchmark-goals", BenchmarkGoals)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import report
+from benchmarks import goals, plan, report
+from benchmarks.__main__ import arguments
 from benchmarks.catalogue import PEERS, entry
 from benchmarks.figures import Figure
 
@@ -40,6 +41,77 @@ def test_a_drain_proves_its_tasks_and_tells_what_they_cost(tmp_path: Path) -> No
     assert run["pss_mb"] > 10
     assert row["ratio"]["settled_per_second"] == 1
     assert report.markdown(made) in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("enqueue --tasks 100", {"one_at_a_time_per_second", "bulk_per_second"}),
+        ("latency --tasks 5", {"p50_ms", "p95_ms", "p99_ms"}),
+        ("io --tasks 60", {"settled_per_second"}),
+        ("cpu --tasks 20", {"against_bare"}),
+        ("memory --tasks 100 --idle 0.2", {"first_pss_mb", "growth_percent", "idle_cpu_percent"}),
+        ("backlog --tasks 60 --backlog 30 --old-results 500", {"begun_per_second"}),
+        ("payload --tasks 50 --payload 100000", {"megabytes_per_second"}),
+        ("growth --tasks 100 --workers 1", {"settled_per_second", "workers_cpu_us_per_task"}),
+    ],
+)
+def test_every_other_measure_gives_its_figures(words: str, names: set[str], tmp_path: Path) -> None:
+    file = tmp_path / "made.json"
+
+    done = _benchmarks(*words.split(), "--broker", "sqlite", "--repeat", "1", "--json", str(file))
+
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(file.read_text())["rows"]
+    assert rows
+    assert rows[0]["median"].keys() >= names
+    assert all(row["median"] for row in rows)
+
+
+def test_the_plan_asks_only_for_what_there_is() -> None:
+    names = [job.name for job in plan.JOBS]
+    assert len(set(names)) == len(names)
+    for job in plan.JOBS:
+        options = arguments([*job.words, *job.small])
+        named = options.peers.split(",")
+        assert all(options.broker in entry(name).peer.brokers for name in named), job.name
+        assert set(filter(None, options.seldom.split(","))) <= set(named), job.name
+
+
+def test_all_writes_a_file_for_each_and_resumes(tmp_path: Path) -> None:
+    words = ["all", "--only", "memory-sqlite", "--small", "--idle", "0.1", "--out", str(tmp_path)]
+
+    first, second = _benchmarks(*words), _benchmarks(*words, "--resume")
+
+    assert first.returncode == 0, first.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["memory-sqlite.json"]
+    assert "memory-sqlite took " in first.stderr
+    assert "memory-sqlite: is there." in second.stderr
+
+
+def test_a_budget_that_is_spent_ends_it(tmp_path: Path) -> None:
+    done = _benchmarks("all", "--only", "cpu-redis", "--budget", "0", "--out", str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    assert "cpu-redis: not measured, the time is over." in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_goals_are_held_against_the_files(tmp_path: Path) -> None:
+    rows = [
+        _row("ours", 3_000, 1, "settled_per_second"),
+        _row("django-q2", 100, 1, "settled_per_second"),
+        _row("huey", 1_000, 1, "settled_per_second"),
+    ]
+    (tmp_path / "drain-redis.json").write_text(json.dumps({"rows": rows}))
+
+    told = {goal.title: goal.cells()[1:] for goal in goals.goals(tmp_path)}
+
+    title = "Redis, waiting tasks, results saved: settled, against "
+    assert told[f"{title}django-q2 (saved)"] == ["at least 15 times", "30.0 times", "yes"]
+    assert told[f"{title}huey (results)"] == ["at least 6 times", "3.0 times", "no"]
+    title = "CPU-bound tasks of 10 ms, time against two bare processes"
+    assert told[title] == ["at most 1.05", "-", "not measured"]
 
 
 @pytest.mark.parametrize(
@@ -87,5 +159,5 @@ def test_ratios_say_how_many_times_better_ours_is() -> None:
     assert rows[1]["ratio"] == {"speed": 2, "cost": 4}
 
 
-def _row(name: str, speed: float, cost: float) -> dict[str, Any]:
-    return report.row(name, "", {}, [{"speed": speed, "cost": cost, "told": 1}])
+def _row(name: str, speed: float, cost: float, title: str = "speed") -> dict[str, Any]:
+    return report.row(name, "", {}, [{title: speed, "cost": cost, "told": 1}])
