@@ -4,6 +4,7 @@ A receipt is `id:token`; the token begins with the holder. How a queue is kept: 
 """
 
 import functools
+import itertools
 import os
 import secrets
 import threading
@@ -18,6 +19,7 @@ from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
 from django_q.brokers.redis_connect import is_cluster
 from django_q.brokers.redis_lend import LEASE
+from django_q.brokers.redis_lines import Lines, is_plain
 from django_q.brokers.redis_server import RedisServer, text
 from django_q.conf import Conf
 
@@ -68,15 +70,29 @@ class Redis(RedisServer):
     def _keep(self, connection: Any, ids: list[str], batch: list[str], wait: int) -> None:
         # The id of the first package names the call. Whoever repeats it is this thread.
         sent = f"{self._sent}:{self.holder}.{os.getpid()}.{threading.get_ident()}"
-        is_plain = not wait and scripts.RANK not in ids[0]
-        if is_plain and Conf.LEGACY == "write" and not is_cluster(connection):
+        pairs = list(itertools.chain.from_iterable(zip(ids, batch, strict=True)))
+        if wait or scripts.RANK in ids[0]:
+            keys = [self._packages, self._delayed, self._bell, sent, self._ranked, self._later]
+            scripts.ENQUEUE_IN_TURN.run(connection, keys, wait, *pairs)
+        elif Conf.LEGACY == "write" and not is_cluster(connection):
             keys = [self._plain, self._bell, sent]
             scripts.ENQUEUE_PLAIN.run(connection, keys, ids[0], *batch)
-            return
-        keys = [self._ids, self._packages, self._delayed, self._bell, sent]
-        keys += [self._ranked, self._later]
-        pairs = [value for pair in zip(ids, batch, strict=True) for value in pair]
-        scripts.ENQUEUE.run(connection, keys, ids[0], wait, *pairs)
+        else:
+            keys = [self._ids, self._packages, self._bell, sent]
+            scripts.ENQUEUE.run(self._lines, keys, *pairs)
+
+    @functools.cached_property
+    def _lines(self) -> Any:
+        """What runs the script of most calls: the client where it is somebody's own, or special."""
+        is_ours = type(self).get_connection is RedisServer.get_connection
+        return Lines(self.connection) if is_ours and is_plain() else self.connection
+
+    def close(self) -> None:
+        """Close the connections; the next use makes new ones."""
+        lines = self.__dict__.pop("_lines", None)
+        if isinstance(lines, Lines):
+            lines.close()
+        super().close()
 
     # -- lending ----------------------------------------------------------------------------
 

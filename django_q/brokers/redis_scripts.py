@@ -93,28 +93,44 @@ local function still_held(holds, first)
 end
 """
 
-#: Keep packages, at the end or held back.
+#: Keep packages at the end of those without a priority; each task of most sites comes this way.
 ENQUEUE = Script(
+    RING,
+    f"local SENT_LIFE = {SENT_LIFE}",
+    """
+local ids, packages, bell, sent = unpack(KEYS)
+if redis.call('GET', sent) == ARGV[1] then return 0 end
+redis.call('SET', sent, ARGV[1], 'PX', SENT_LIFE)
+redis.call('HSET', packages, unpack(ARGV))
+local new = {}
+for i = 1, #ARGV, 2 do new[#new + 1] = ARGV[i] end
+redis.call('RPUSH', ids, unpack(new))
+ring(bell)
+return 1
+""",
+)
+
+#: Keep packages that have a priority, or are held back.
+ENQUEUE_IN_TURN = Script(
     CLOCK,
     RING,
     RANKS,
     f"local SENT_LIFE = {SENT_LIFE}",
     """
-local ids, packages, delayed, bell, sent, ranked, later = unpack(KEYS)
-local call, delay = ARGV[1], tonumber(ARGV[2])
-if redis.call('GET', sent) == call then return 0 end
-redis.call('SET', sent, call, 'PX', SENT_LIFE)
-redis.call('HSET', packages, unpack(ARGV, 3))
-local rank, new = rank_of(ARGV[3]), {}
-for i = 3, #ARGV, 2 do
+local packages, delayed, bell, sent, ranked, later = unpack(KEYS)
+local delay = tonumber(ARGV[1])
+if redis.call('GET', sent) == ARGV[2] then return 0 end
+redis.call('SET', sent, ARGV[2], 'PX', SENT_LIFE)
+redis.call('HSET', packages, unpack(ARGV, 2))
+local rank, new = rank_of(ARGV[2]), {}
+for i = 2, #ARGV, 2 do
   local id = ARGV[i]
   if delay > 0 then new[#new + 1] = now + delay + i
-  elseif rank ~= 0 then new[#new + 1], id = -rank, at_end(i, id) end
+  else new[#new + 1], id = -rank, at_end(i, id) end
   new[#new + 1] = id
 end
-if delay > 0 then redis.call('ZADD', rank ~= 0 and later or delayed, unpack(new))
-elseif rank ~= 0 then redis.call('ZADD', ranked, unpack(new))
-else redis.call('RPUSH', ids, unpack(new)) end
+if delay == 0 then redis.call('ZADD', ranked, unpack(new))
+else redis.call('ZADD', rank ~= 0 and later or delayed, unpack(new)) end
 ring(bell)
 return 1
 """,

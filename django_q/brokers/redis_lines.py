@@ -1,0 +1,85 @@
+"""The short way by which producers run their scripts, past the client of redis-py.
+
+For each command that client takes a connection from its pool, asks the kernel whether it is still
+good, and keeps counts for those who observe it: about as much work as the command itself. Here a
+connection that turns out broken is told when it is used, which the broker's second try is for.
+"""
+
+import os
+from typing import Any
+
+import redis
+from redis.connection import parse_url
+
+from django_q.conf import Conf
+
+#: What the settings may say of a server for which connections of our own do as its client would.
+_PLAIN = frozenset(
+    "host port db path unix_socket_path username password client_name connection_class ssl "
+    "socket_timeout socket_connect_timeout socket_keepalive socket_keepalive_options "
+    "decode_responses health_check_interval".split()
+)
+
+
+def is_plain() -> bool:
+    """Tell whether the settings name one server, and no ways of redis-py to reach it.
+
+    Such as a pool with a limit, tries of its own, credentials that change.
+    """
+    if Conf.DJANGO_REDIS:
+        return False
+    read_url: Any = parse_url  # not typed by redis-py
+    given = read_url(str(Conf.REDIS)) if isinstance(Conf.REDIS, str) else Conf.REDIS
+    return all(key in _PLAIN or key.startswith("ssl_") for key in given)
+
+
+class Lines:
+    """Connections to the server of a client, one for each thread that sends at the same moment.
+
+    Takes the client's place where scripts run. Used by any thread, and by a forked child, which
+    makes its own.
+    """
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._pool = client.connection_pool
+        # A list's pop and append need no lock.
+        self._idle: list[Any] = []
+        self._pid = os.getpid()
+
+    def evalsha(self, *words: Any) -> Any:
+        """Run a script by its digest; as the client's."""
+        return self._ask("EVALSHA", *words)
+
+    def eval(self, *words: Any) -> Any:
+        """Run a script by its text; as the client's."""
+        return self._ask("EVAL", *words)
+
+    def close(self) -> None:
+        """Close the connections that nobody is using."""
+        idle, self._idle = self._idle, []
+        for line in idle:
+            line.disconnect()
+
+    def _ask(self, *words: Any) -> Any:
+        line = self._take()
+        try:
+            line.send_command(*words)
+            reply = line.read_response()
+        except redis.ResponseError:
+            self._idle.append(line)
+            raise
+        except redis.ConnectionError:
+            # When the server was away, the others are broken too.
+            self.close()
+            raise
+        # Left out after whatever else was raised, by an alarm too: its reply may be under way.
+        self._idle.append(line)
+        return reply
+
+    def _take(self) -> Any:
+        if self._pid != os.getpid():
+            self._idle, self._pid = [], os.getpid()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._pool.connection_class(**self._pool.connection_kwargs)
