@@ -5,6 +5,7 @@ Also the same walk in place (`sync=True`): built, sealed, opened, executed and r
 
 import contextlib
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -19,9 +20,10 @@ from django_q.dispatch import make_ready
 from django_q.elements import check_followers
 from django_q.executor import announce_executed, execute, send_signal
 from django_q.following import followed
+from django_q.limit_options import LIMIT_OPTIONS
 from django_q.models import Task
-from django_q.options import take_options
-from django_q.order_options import settle_order
+from django_q.options import FOLLOWED, take_options
+from django_q.order_options import ORDER_OPTIONS, settle_order
 from django_q.outbox import post, way_of
 from django_q.package import Outcome, TaskPackage, build_package
 from django_q.recorder import announce, make_stores, prepare, record
@@ -31,6 +33,10 @@ from django_q.soft_limit import NoLimit
 
 #: Packages that go to the broker in one call: some hundred fill a round trip.
 _CHUNK = 500
+#: Keys of packages that have their say in whether, when, where or how one is sent.
+_PARTICULAR = frozenset(
+    (*FOLLOWED, *ORDER_OPTIONS, *LIMIT_OPTIONS, "cluster", "sync", "track", "on_commit", "atomic")
+)
 
 
 def async_task(func: Any, *args: Any, **kwargs: Any) -> str:
@@ -53,6 +59,9 @@ def enqueue_call(
     """Hand a task to the cluster as `async_task` does; all keywords are the function's."""
     broker = options.pop("broker", None)
     package = _pack(func, args, kwargs, options)
+    if _is_plain(package):
+        _send_plain([package], broker)
+        return package["id"]
     check_followers(package)
     return hand_over([package], broker)[0]
 
@@ -80,10 +89,14 @@ def send_each(
             _pack(func, element if isinstance(element, tuple) else (element,), kwargs, options)
             for element in chunk
         ]
-        check_followers(packages[0])  # all have the same
         if gathering:
             for position, package in enumerate(packages, len(ids)):
                 package["gather"] = (gathering, position)
+        if all(map(_is_plain, packages)):
+            _send_plain(packages, broker)
+            ids += [package["id"] for package in packages]
+            continue
+        check_followers(packages[0])  # all have the same
         ids += hand_over(packages, broker)
     return ids
 
@@ -127,8 +140,25 @@ def send(packages: list[TaskPackage], broker: Broker | None = None) -> None:
         with followed(members, target.list_key):
             for way in dict.fromkeys(ways):
                 post(target, [r for r, w in zip(ready, ways, strict=True) if w == way], way)
-        for package in members:
-            logger.debug("Enqueued %s [%s] on %s", package["name"], package["id"], target.list_key)
+        _log(members, target)
+
+
+def _is_plain(package: TaskPackage) -> bool:
+    """Tell whether there is nothing to look at before a task is sent, nor on the way: most are."""
+    return _PARTICULAR.isdisjoint(package) and not (Conf.SYNC or Conf.ON_COMMIT)
+
+
+def _send_plain(packages: list[TaskPackage], broker: Broker | None) -> None:
+    """Do what comes of `hand_over` for plain packages, without asking after each option."""
+    target = broker or shared_broker()
+    target.enqueue_many([seal_package(package, target.list_key) for package in packages])
+    _log(packages, target)
+
+
+def _log(packages: list[TaskPackage], broker: Broker) -> None:
+    if logger.isEnabledFor(logging.DEBUG):
+        for package in packages:
+            logger.debug("Enqueued %s [%s] on %s", package["name"], package["id"], broker.list_key)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 Used wherever a task is sent or made: `async_task`, chains, schedules, `django.tasks`.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +42,8 @@ OPTIONS = (
     *LIMIT_OPTIONS,
 )
 _OPTIONS = frozenset(OPTIONS)
+#: Keywords that make a call more than one of the function.
+_KEYWORDS = _OPTIONS | {"q_options"}
 #: Options that the settings of the project that sends decide where the task does not say.
 _SENT_ALONG = (
     *(("cached", "CACHED"), ("ack_failure", "ACK_FAILURES")),
@@ -61,26 +64,36 @@ def take_options(
     `inherited` stands between the two. Where all are silent, what the decorator `task` says of the
     function counts.
     """
-    inner = _inner_options(kwargs.pop("q_options", None))
-    if kwargs.get("task_name") is not None:  # the one keyword that wins over q_options
-        inner.pop("task_name", None)
-    elif "task_name" in kwargs:
-        del kwargs["task_name"]
     options: dict[str, Any] = {}
-    if not _OPTIONS.isdisjoint(kwargs):
-        options |= {key: kwargs.pop(key) for key in OPTIONS if key in kwargs and key not in inner}
-    options |= dict(inherited or {}) | inner
+    if not _KEYWORDS.isdisjoint(kwargs):
+        options = _taken(kwargs, inherited or {})
+    elif inherited:
+        options = dict(inherited)
     defaults = getattr(func, "task_options", None)
     if defaults:
         # Two ways to say one thing: the call's word counts.
         is_timed = "delay" in options or "run_at" in options
         left_out = ("delay", "run_at") if is_timed else ()
         options = {k: v for k, v in defaults.items() if k not in left_out} | options
-    # A worker of another project's settings shall do as this one says.
-    for key, attribute in _SENT_ALONG:
-        if key not in options and getattr(Conf, attribute):
-            options[key] = getattr(Conf, attribute)
+    options = _sent_along(Conf.version) | options
     return {key: value for key, value in options.items() if value is not None or key == "timeout"}
+
+
+def _taken(kwargs: dict[str, Any], inherited: Mapping[str, Any]) -> dict[str, Any]:
+    inner = _inner_options(kwargs.pop("q_options", None))
+    if kwargs.get("task_name") is not None:  # the one keyword that wins over q_options
+        inner.pop("task_name", None)
+    elif "task_name" in kwargs:
+        del kwargs["task_name"]
+    outer = {key: kwargs.pop(key) for key in OPTIONS if key in kwargs and key not in inner}
+    return {**outer, **inherited, **inner}
+
+
+@functools.lru_cache(maxsize=1)
+def _sent_along(version: int) -> dict[str, Any]:
+    """Give what goes with every task, so that a worker with other settings does as these say."""
+    values = {key: getattr(Conf, attribute) for key, attribute in _SENT_ALONG}
+    return {key: value for key, value in values.items() if value}
 
 
 def options_in_company(func: Any) -> dict[str, Any]:

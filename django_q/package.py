@@ -131,26 +131,33 @@ def build_package(
     # What a decorator made of a function, and a task of Django's framework, travel by their path.
     func = getattr(func, "module_path", func)
     check_function("func", func)
-    if options.get("hook") is not None:
-        check_element("hook", options["hook"])
-    for role in CALLBACKS:
-        if options.get(role) is not None:
-            options = {**options, role: travelling(options[role])}
-            check_element(role, options[role])
     name, task_id = humanhash.uuid()
     package: dict[str, Any] = {
         "id": task_id,
-        "name": str(options.get("task_name") or name),
+        "name": name,
         "func": func,
         "args": tuple(args),
         "kwargs": dict(kwargs),
         "started": timezone.now(),
     }
-    package |= {key: value for key, value in options.items() if key != "task_name"}
+    if options:
+        _add(package, options, called)
+    return package  # type: ignore[return-value]
+
+
+def _add(package: dict[str, Any], options: Mapping[str, Any], called: Any) -> None:
+    """Put options into a package. Raises PackageError for those that mean nothing."""
+    package |= options
+    package["name"] = str(package.pop("task_name", None) or package["name"])
+    if package.get("hook") is not None:
+        check_element("hook", package["hook"])
+    for role in CALLBACKS:
+        if package.get(role) is not None:
+            package[role] = travelling(package[role])
+            check_element(role, package[role])
     check_options(package)
     check_effect(package, called)
     settle_order(package)
-    return package  # type: ignore[return-value]
 
 
 def derived_id(parent: str, position: int | str) -> str:

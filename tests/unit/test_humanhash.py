@@ -1,6 +1,7 @@
 """Names made from ids."""
 
 import re
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -18,6 +19,24 @@ def test_an_id_is_32_hex_digits_and_its_name_four_words() -> None:
     assert re.fullmatch("[0-9a-f]{32}", digest)
     assert human == humanize(digest)
     assert len(human.split("-")) == 4
+
+
+def test_an_id_is_that_of_a_random_uuid() -> None:
+    ids = [UUID(uuid()[1]) for _ in range(200)]
+
+    assert {(id.version, id.variant) for id in ids} == {(4, RFC_4122)}
+    # All bits but those that say so.
+    either, both = 0, 2**128 - 1
+    for id in ids:
+        either, both = either | id.int, both & id.int
+    assert (either ^ both).bit_count() == 122
+
+
+def test_the_names_of_ids_are_folded_as_all_names() -> None:
+    for _ in range(200):
+        human, digest = uuid()
+        folded = HumanHasher.compress(bytes.fromhex(digest), 4)
+        assert human == "-".join(DEFAULT_WORDLIST[value] for value in folded)
 
 
 def test_ids_differ() -> None:

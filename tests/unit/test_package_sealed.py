@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from unittest import mock
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import override_settings
@@ -34,6 +36,48 @@ def test_a_sealed_package_opens_as_it_was(q_cluster: Callable[..., Any], legacy:
 
     assert signing.is_legacy(sealed) == (legacy == "write")
     assert open_package(sealed, Q) == package
+
+
+MOMENT = datetime(2030, 10, 27, 2, 30, 0, 123456)
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "json"])
+@pytest.mark.parametrize(
+    "started",
+    [
+        MOMENT,
+        MOMENT.replace(microsecond=0),
+        MOMENT.replace(tzinfo=UTC),
+        MOMENT.replace(tzinfo=timezone(timedelta(hours=5.5))),
+    ],
+)
+def test_the_moment_of_a_package_comes_back(
+    q_cluster: Callable[..., Any], serializer: str, started: datetime
+) -> None:
+    q_cluster(serializer=serializer)
+    package = {**build(), "started": started}
+
+    opened = reopened(package)
+
+    assert opened == package
+    assert opened["started"].utcoffset() == started.utcoffset()
+    assert package["started"] is started
+
+
+@pytest.mark.parametrize(
+    "started", [MOMENT.replace(fold=1), MOMENT.replace(tzinfo=ZoneInfo("Europe/Berlin"), fold=1)]
+)
+def test_a_moment_that_is_more_than_its_text_comes_back_too(started: datetime) -> None:
+    opened = reopened({**build(), "started": started})
+
+    assert opened["started"] == started
+    assert (opened["started"].fold, opened["started"].tzinfo) == (1, started.tzinfo)
+
+
+def test_a_package_whose_moment_is_a_pickle_opens() -> None:
+    package = build()
+
+    assert open_package(signing.seal(package, "task", Q), Q) == package
 
 
 def test_ten_megabytes_are_carried() -> None:
