@@ -269,6 +269,8 @@ class Clerk(threading.Thread):
                 self._returned.extend(itertools.chain(*groups[place:], group))
                 return
             self._held.drop(lease.receipt for lease in group)
+            # Somebody else has them next: not every server could tell, should this worker die.
+            self._held.write()
 
     def _abandon(self) -> None:
         """Leave: the supervisor is gone. The running task has a second to end by itself."""
