@@ -5,6 +5,7 @@ A receipt is `id:token`; the token begins with the holder. How a queue is kept: 
 
 import functools
 import itertools
+import math
 import os
 import secrets
 import threading
@@ -18,7 +19,7 @@ from django_q.brokers import redis_scripts as scripts
 from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
 from django_q.brokers.redis_connect import is_cluster
-from django_q.brokers.redis_lend import LEASE
+from django_q.brokers.redis_lend import LEASE, lend_at_bell
 from django_q.brokers.redis_lines import Lines, is_plain
 from django_q.brokers.redis_server import RedisServer, text
 from django_q.conf import Conf
@@ -27,6 +28,8 @@ from django_q.conf import Conf
 ENQUEUE_BATCH = 500
 #: Characters after which a call is not filled further, so that it does not stall the server.
 ENQUEUE_SIZE = 8 * 2**20
+#: Seconds below which nobody waits at the bell: zero would mean for ever.
+_SHORTEST_WAIT = 0.005
 
 
 class Redis(RedisServer):
@@ -47,6 +50,8 @@ class Redis(RedisServer):
         self._plain = f"django_q:{self.list_key}:q"
         #: Tokens of lease calls whose reply did not arrive.
         self._unanswered: set[str] = set()
+        #: Until when there is nothing to lease unless the bell rings (monotonic).
+        self._quiet_until = 0.0
 
     # -- producing --------------------------------------------------------------------------
 
@@ -97,48 +102,50 @@ class Redis(RedisServer):
     # -- lending ----------------------------------------------------------------------------
 
     def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
-        """Lend up to `limit` packages, fewer if they are large; waits for the bell."""
+        """Lend up to `limit` packages, fewer if they are large; one to who waits at the bell."""
         deadline = time.monotonic() + wait
         limit = max(1, min(limit, scripts.BATCH))
         while True:
-            leases, due = self._call(lambda c: self._lend(c, limit))
-            left = deadline - time.monotonic()
-            if leases or left <= 0:
+            at_bell = min(deadline, self._quiet_until) - time.monotonic()
+            leases = self._call(functools.partial(self._lend, limit=limit, at_bell=at_bell))
+            if leases or deadline - time.monotonic() <= _SHORTEST_WAIT:
                 return leases
-            self._await_bell(min(left, due))
-
-    def _await_bell(self, seconds: float) -> None:
-        # Zero would mean for ever.
-        seconds = round(max(0.005, min(seconds, self._block_limit())), 3)
-        self._call(lambda c: c.blpop([self._bell], seconds))
 
     def listen(self, brokers: Sequence[Broker], seconds: float) -> bool:
         """Wait for the bells of several queues; not in Redis Cluster, where they lie apart."""
         bells = [broker._bell for broker in brokers if isinstance(broker, Redis)]
         if is_cluster(self.connection) or len(bells) < len(brokers):
             return False
-        limit = round(max(0.005, min(seconds, self._block_limit())), 3)
-        self._call(lambda c: c.blpop(bells, limit))
+        self._call(lambda c: c.blpop(bells, self._block(seconds)))
         return True
 
-    def _lend(self, connection: Any, limit: int) -> tuple[list[Lease], float]:
-        """Lend, or tell in how many seconds there may be something to lend."""
+    def _block(self, seconds: float) -> float:
+        return round(max(_SHORTEST_WAIT, min(seconds, self._block_limit())), 3)
+
+    def _lend(self, connection: Any, limit: int, at_bell: float) -> list[Lease]:
+        """Lend, or note until when there is nothing; `at_bell`: seconds to wait there first."""
         self._give_back_unanswered()
         token = f"{self.holder}.{secrets.token_hex(4)}"
         keys = [self._ids, self._packages, self._leases, self._holds, self._delayed]
         keys += [self._bell, self._ghosts, self._ranked, self._later, *self._plain_of(connection)]
-        retry, seed = _microseconds(Conf.RETRY), secrets.token_hex(12)
+        rest = (_microseconds(Conf.RETRY), secrets.token_hex(12))
         self._unanswered.add(token)
         try:
-            due, *reply = LEASE.run(connection, keys, token, limit, retry, seed)
+            if at_bell > 0:
+                wait = self._block(at_bell)
+                due, *reply = lend_at_bell(connection, self._bell, wait, keys, (token, 1, *rest))
+            else:
+                due, *reply = LEASE.run(connection, keys, token, limit, *rest)
         except redis.ResponseError:
             self._unanswered.discard(token)
             raise
         self._unanswered.discard(token)
+        self._quiet_until = time.monotonic() + (due / 1e6 if due > 0 else math.inf)
+        if reply:
+            self._quiet_until = 0.0
         triples = zip(reply[::3], reply[1::3], reply[2::3], strict=True)
         lent = [(text(id), text(payload), int(count)) for id, payload, count in triples]
-        leases = [Lease(f"{id}:{token}", payload, id, count) for id, payload, count in lent]
-        return leases, due / 1e6 if due > 0 else float("inf")
+        return [Lease(f"{id}:{token}", payload, id, count) for id, payload, count in lent]
 
     def _give_back_unanswered(self) -> None:
         """Release what the server may have lent us in a reply that was lost."""

@@ -1,5 +1,10 @@
-"""The script by which the Redis broker lends; what it works on: `redis_scripts`."""
+"""How the Redis broker lends: the script, and the wait for it. Its keys: `redis_scripts`."""
 
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from django_q.brokers.redis_connect import is_cluster
 from django_q.brokers.redis_scripts import BATCH, CLOCK, PLACE, RANKS, RING, Script
 
 #: Bytes after which one call lends no more; workers that want more call again.
@@ -113,3 +118,29 @@ if left > 0 or plain and redis.call('LLEN', plain) > 0 then ring(bell) end
 return reply
 """,
 )
+
+
+def lend_at_bell(
+    connection: Any, bell: str, seconds: float, keys: list[str], args: tuple[str | int, ...]
+) -> Any:
+    """Wait for the bell and lend, sent as one: a round trip less before each task.
+
+    The server lends when it rings, even if nobody is there any more to read the reply: a worker
+    that is frozen, or a machine without power. Ask for one package, then, and not for a batch.
+    """
+    if is_cluster(connection):
+        # Its pipeline takes no scripts.
+        connection.blpop([bell], seconds)
+        return LEASE.run(connection, keys, *args)
+    with connection.pipeline(transaction=False) as pipeline:
+        pipeline.blpop([bell], seconds)
+        LEASE.add_to(pipeline, keys, *args)
+        rung, reply = pipeline.execute(raise_on_error=False)
+    if isinstance(reply, NoScriptError):
+        reply = LEASE.run(connection, keys, *args)
+    if isinstance(reply, Exception):
+        raise reply
+    if isinstance(rung, Exception) and len(reply) == 1:
+        # What was lent is had, whatever came of the bell.
+        raise rung
+    return reply

@@ -45,6 +45,9 @@ _EMPTY_PAUSE = 0.02
 #: The same where some places of a worker are taken, perhaps for long: it grows to this; to the
 #: second where each call is paid for.
 _LONGEST_EMPTY_PAUSE = {False: 0.1, True: 1.0}
+#: Time for which an idle main thread has the interpreter to itself when something came: else the
+#: clerk's next round, and a look for more that nobody needs yet, would run before its task.
+_HAND_OVER = 0.0001
 #: Longest pause of a round: the beat of the slot, and the look at the supervisor's pipe.
 _LONGEST_PAUSE = 0.25
 #: How long a running task may go on when the supervisor is gone.
@@ -216,6 +219,8 @@ class Clerk(threading.Thread):
             return is_idle and not self._patience.is_waiting
         self._empty_pause = _EMPTY_PAUSE
         self._take_in(leases)
+        if is_idle:
+            time.sleep(_HAND_OVER)
         return True
 
     def _ask(self, wanted: int, wait: float) -> list[Lease]:
