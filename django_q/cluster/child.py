@@ -22,7 +22,7 @@ from django_q.cluster.scoreboard import Scoreboard, State
 from django_q.cluster.system import lead_group, unblock_signals
 
 #: The module that makes roles, found by its path: it needs Django, which this one sets up.
-_ROLES = "django_q.cluster.roles"
+ROLES = "django_q.cluster.roles"
 #: Exit status of a child that cannot boot: trying again would not help (EX_CONFIG of sysexits.h).
 EXIT_BOOT_FAILED = 78
 
@@ -92,7 +92,7 @@ def _prepare(boot: Boot) -> Callable[[], None]:
     """Set Django up where that is needed and make the role's object; gives what runs it."""
     if not apps.ready:
         django.setup()
-    make: Callable[[Boot], Callable[[], None]] = importlib.import_module(_ROLES).make
+    make: Callable[[Boot], Callable[[], None]] = importlib.import_module(ROLES).make
     return make(boot)
 
 

@@ -1,6 +1,5 @@
 """`Cluster`: one `qcluster`, run in this process or started beside it."""
 
-import gc
 import multiprocessing
 import multiprocessing.context
 import os
@@ -20,6 +19,7 @@ from django_q.brokers.several import served_queues
 from django_q.cluster.child import run_function
 from django_q.cluster.offspring import Plan
 from django_q.cluster.room import count_places
+from django_q.cluster.sharing import prepare_fork
 from django_q.cluster.supervisor import Supervisor
 from django_q.cluster.title import set_title
 from django_q.conf import Conf, logger
@@ -80,8 +80,7 @@ class Cluster:
         self.broker.close()
         connections.close_all()
         if context.get_start_method() == "fork":
-            gc.collect()
-            gc.freeze()
+            prepare_fork()
         code = Supervisor(plan, context).run()
         logger.info("Q Cluster %s has stopped", self.name)
         return code

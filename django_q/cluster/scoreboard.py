@@ -11,16 +11,16 @@ by side, which is one unless it has threads or a loop. *Holdings* say which leas
 it had finished.
 """
 
-import ctypes
 import enum
 import multiprocessing.context
-import multiprocessing.sharedctypes
 import signal
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 from django_q.cluster.copies import Copies
 from django_q.cluster.journal import JOURNAL_SIZE, Journal
+from django_q.cluster.shared_memory import SharedMemory, whole_pages
 
 #: Room for one mark: receipt (SQS: up to 1 KiB), ids and names. A worker with a thousand places has
 #: 8 MiB of them: the bound of `threads` and `async_concurrency`.
@@ -34,6 +34,8 @@ _INTEGER = struct.Struct("<q")
 _NUMBER = struct.Struct("<d")
 #: Two at the head of the board: whether the cluster stops, and the number of the wishes.
 _WORD = struct.Struct("<I")
+#: Where the slots begin: each has its pages for itself.
+_START = whole_pages(2 * _WORD.size)
 
 #: Fields at the head of a slot, eight bytes each.
 _FIELDS = (
@@ -51,7 +53,8 @@ def _holdings_size(places: int) -> int:
 
 
 def _slot_size(places: int) -> int:
-    return _HEAD_SIZE + 2 * (places * _MARK_SIZE + _holdings_size(places) + JOURNAL_SIZE)
+    size = _HEAD_SIZE + 2 * (places * _MARK_SIZE + _holdings_size(places) + JOURNAL_SIZE)
+    return whole_pages(size)
 
 
 class State(enum.IntEnum):
@@ -145,9 +148,12 @@ class Obituary(NamedTuple):
 class Slot:
     """One worker's place on the scoreboard, as one process sees it."""
 
-    def __init__(self, index: int, view: memoryview, places: int = 1) -> None:
+    def __init__(
+        self, index: int, view: memoryview, wipe: Callable[[], None], places: int = 1
+    ) -> None:
         self.index = index
         self._view = view
+        self._wipe = wipe
         parts = []
         start = _HEAD_SIZE
         sizes = [_MARK_SIZE] * places + [_holdings_size(places), JOURNAL_SIZE]
@@ -223,7 +229,7 @@ class Slot:
 
     def clear(self) -> None:
         """Make the slot free and void all that stands in it."""
-        self._view[:] = bytes(len(self._view))
+        self._wipe()
 
 
 class Scoreboard:
@@ -236,9 +242,7 @@ class Scoreboard:
         #: How many packages each worker may be at.
         self.places = places
         self._size = _slot_size(places)
-        self._memory: ctypes.Array[ctypes.c_char] = multiprocessing.sharedctypes.RawArray(
-            ctypes.c_char, 8 + slots * self._size
-        )
+        self._memory = SharedMemory(context, _START + slots * self._size)
 
     def slots(self) -> list[Slot]:
         """Give a view of every slot for this process."""
@@ -246,8 +250,9 @@ class Scoreboard:
 
     def slot(self, index: int) -> Slot:
         """Give a view of one slot for this process."""
-        start = 8 + index * self._size
-        return Slot(index, self._view()[start : start + self._size], self.places)
+        start = _START + index * self._size
+        view = self._view()[start : start + self._size]
+        return Slot(index, view, lambda: self._memory.wipe(start, self._size), self.places)
 
     @property
     def is_stopping(self) -> bool:
@@ -277,4 +282,4 @@ class Scoreboard:
         _WORD.pack_into(self._view(), _WORD.size, number)
 
     def _view(self) -> memoryview:
-        return memoryview(self._memory).cast("B")
+        return self._memory.view()

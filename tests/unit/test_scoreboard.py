@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -236,3 +238,27 @@ def test_a_writer_killed_at_any_moment_leaves_something_whole(method: str) -> No
         assert left.read_mark() is not None
         assert left.read_holdings() is not None
         left.clear()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is given back on Linux")
+def test_a_slot_that_was_cleared_takes_no_room() -> None:
+    board = Scoreboard(multiprocessing.get_context("fork"), 40)
+    slots = board.slots()
+    before = _shared_memory()
+    for slot in slots:
+        while slot.journal.append(bytes(1000)) is not None:
+            pass
+    full = _shared_memory()
+
+    for slot in slots:
+        slot.clear()
+
+    assert full - before > 40 * 200
+    assert _shared_memory() - before < 40 * 20
+    assert all(not list(slot.journal.read()) for slot in board.slots())
+
+
+def _shared_memory() -> int:
+    """Give the KB of shared memory that this process has in use."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssShmem"))

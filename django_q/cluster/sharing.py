@@ -1,0 +1,37 @@
+"""What the processes of a cluster have in common after a fork. Called by the one that forks.
+
+A page of memory is shared until somebody writes to it, and what a child loads is its own.
+"""
+
+import contextlib
+import gc
+import importlib
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.db.utils import load_backend
+
+from django_q.cluster.child import ROLES
+
+#: What is loaded in any case, and elsewhere not before it is first needed.
+_NEEDED = (
+    ROLES,
+    # Django, at the first statement.
+    "django.db.models.sql.compiler",
+    # The standard library, at the first child.
+    "multiprocessing.popen_fork",
+    # The housekeeper, which looks into the modules `tasks` of all apps, and this is one.
+    "django_q.tasks",
+)
+
+
+def prepare_fork() -> None:
+    """Load what all children need, and let the garbage collector touch nothing of that."""
+    for path in _NEEDED:
+        importlib.import_module(path)
+    for alias in connections:
+        # One that cannot be used is not necessarily in use.
+        with contextlib.suppress(ImportError, ImproperlyConfigured):
+            load_backend(connections.settings[alias]["ENGINE"])
+    gc.collect()
+    gc.freeze()
