@@ -12,17 +12,17 @@ Duties, each on its own clock, and none stops the others when its server is away
 7. when the supervisor is gone: see that no worker outlives it, and give back what they had.
 """
 
+import functools
 import os
 import signal
 import time
-from collections.abc import Callable
 
 from django_q.brokers import Broker
-from django_q.cluster.backoff import Backoff
 from django_q.cluster.burial import Burial
 from django_q.cluster.cancelling import PERIOD, Cancelling
 from django_q.cluster.child import Boot
 from django_q.cluster.delayed import DelayedPackages
+from django_q.cluster.duty import Duty, News
 from django_q.cluster.heartbeat import Heartbeat
 from django_q.cluster.metrics import forget_process
 from django_q.cluster.scoreboard import Cause, Obituary, Slot, State
@@ -30,7 +30,6 @@ from django_q.cluster.settlement import Settlement
 from django_q.cluster.system import SIGKILL, is_alive, kill_group
 from django_q.cluster.timetable import Timetable
 from django_q.conf import Conf, logger
-from django_q.exceptions import BrokerError, ResultsUnavailable
 from django_q.recorder import Stores
 from django_q.results import (
     attempts,
@@ -65,34 +64,6 @@ _LOST = 3
 _NOT_AT_WORK = (State.FREE, State.BOOTING, State.LEFT)
 
 
-class _Duty:
-    """Something done every so often; what fails is tried again after a pause, and told."""
-
-    def __init__(self, what: str, period: float, do: Callable[[], None]) -> None:
-        self._what = what
-        self._period = period
-        self._do = do
-        self._next = 0.0
-        self._backoff = Backoff()
-
-    def do_when_due(self) -> None:
-        now = time.monotonic()
-        if now < self._next or self._backoff.is_waiting:
-            return
-        try:
-            self._do()
-        except Exception as error:  # one duty must not end the others; this one is tried again
-            pause = self._backoff.fail()
-            is_known = isinstance(error, (BrokerError, ResultsUnavailable))
-            text = "Housekeeper, %s: %s Next try in %.1f s."
-            level = self._backoff.level
-            logger.log(level, text, self._what, error, pause, exc_info=not is_known)
-            return
-        self._next = now + self._period
-        if self._backoff.succeed():
-            logger.info("Housekeeper, %s works again", self._what)
-
-
 class Housekeeper:
     """Does the duties of one cluster until it is told to stop."""
 
@@ -104,28 +75,29 @@ class Housekeeper:
         self._heartbeat = Heartbeat(boot, broker, self._slots)
         self._done_at_pruning = -1
         self._was_empty = False
+        duty = functools.partial(Duty, News())
         self._duties = [
-            _Duty("burying the dead", 0.0, self._bury),
-            _Duty("cancelling", PERIOD, Cancelling(boot.board, self._slots).look),
-            _Duty("renewing for stuck workers", _TICK, self._renew_for_stuck),
-            _Duty("heartbeat", Conf.GUARD_CYCLE, self._heartbeat.beat),
-            _Duty("delayed packages", 0.0, DelayedPackages(broker).look),
-            _Duty("pruning", _PRUNE_PERIOD, self._prune),
-            _Duty("gatherings", _GATHER_PERIOD, settlement.send_gathered),
-            _Duty("permits", Conf.RETRY / 3, self._renew_permits),
-            _Duty("tasks under way", Conf.RETRY, self._put_tracked_right),
-            _Duty("the ledger", _LEDGER_PERIOD, self._drop_old_rows),
+            duty("burying the dead", 0.0, self._bury),
+            duty("cancelling", PERIOD, Cancelling(boot.board, self._slots).look),
+            duty("renewing for stuck workers", _TICK, self._renew_for_stuck),
+            duty("heartbeat", Conf.GUARD_CYCLE, self._heartbeat.beat),
+            duty("delayed packages", 0.0, DelayedPackages(broker).look),
+            duty("pruning", _PRUNE_PERIOD, self._prune),
+            duty("gatherings", _GATHER_PERIOD, settlement.send_gathered),
+            duty("permits", Conf.RETRY / 3, self._renew_permits),
+            duty("tasks under way", Conf.RETRY, self._put_tracked_right),
+            duty("the ledger", _LEDGER_PERIOD, self._drop_old_rows),
         ]
         if Conf.SCHEDULER:
             timetable = Timetable(broker)
             self._duties += [
-                _Duty("declared schedules", 0.0, timetable.synchronise),
-                _Duty("schedules", 0.0, timetable.look),
-                _Duty("late schedules", _TELL_PERIOD, timetable.tell),
+                duty("declared schedules", 0.0, timetable.synchronise),
+                duty("schedules", 0.0, timetable.look),
+                duty("late schedules", _TELL_PERIOD, timetable.tell),
             ]
         if boot.run_once:
             self._duties.append(
-                _Duty("the end of the queue", Conf.GUARD_CYCLE, self._end_when_empty)
+                duty("the end of the queue", Conf.GUARD_CYCLE, self._end_when_empty)
             )
 
     def run(self) -> None:
@@ -171,7 +143,7 @@ class Housekeeper:
                 kill_group(slot.get("pid"))
                 obituary = Obituary(slot.get("pid"), -SIGKILL, Cause.SHUTDOWN)
                 slot.write_obituary(obituary)
-        _Duty("burying the dead", 0.0, self._bury).do_when_due()
+        Duty(News(), "burying the dead", 0.0, self._bury).do_when_due()
 
     def _renew_for_stuck(self) -> None:
         """Keep the leases of workers whose clerk cannot run; give back what waits there."""

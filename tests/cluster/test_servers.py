@@ -165,7 +165,7 @@ def test_deaths_are_charged_once_the_database_is_back(
     own_postgres.kill()
     open(trace.path + ".gate", "w").close()
     started.wait_log(r"died \(signal SIGKILL\)")
-    started.wait_log("burying the dead: .* Next try in")
+    started.wait_log("Housekeeper, .* Next try in")
     own_postgres.restart()
 
     wait_until(lambda: Task.objects.filter(pk=task_id).exists(), 20, what="the failed row")

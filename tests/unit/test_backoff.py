@@ -1,5 +1,7 @@
 """Back-off: how long to wait before the next try."""
 
+import logging
+
 import pytest
 
 from django_q.cluster import backoff
@@ -69,3 +71,17 @@ def test_a_success_is_told_once_and_begins_anew(clock: Clock) -> None:
     assert not tried.succeed()
     assert not tried.is_waiting
     assert tried.fail() <= 1.2 * Backoff.FIRST
+
+
+def test_a_trouble_is_told_at_once_and_then_once_a_minute(clock: Clock) -> None:
+    tried, told = Backoff(), 0
+
+    for _ in range(180):
+        tried.fail()
+        told += tried.level == logging.ERROR
+        clock.now += 1
+
+    assert told == 3
+    tried.succeed()
+    tried.fail()
+    assert tried.level == logging.ERROR

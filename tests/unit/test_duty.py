@@ -1,0 +1,75 @@
+"""Duties of the housekeeper: each is tried again, and a server that is away is told of once."""
+
+import logging
+from typing import NoReturn
+
+import pytest
+
+from django_q.cluster import backoff, duty
+from django_q.cluster.duty import Duty, News
+from django_q.exceptions import BrokerUnavailable, ResultsUnavailable
+from tests.unit.test_backoff import Clock
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(backoff, "time", made)
+    monkeypatch.setattr(duty, "time", made)
+    return made
+
+
+class Work:
+    """Fails while it is told to."""
+
+    trouble: Exception | None = None
+
+    def do(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+
+
+def away(text: str) -> ResultsUnavailable:
+    """Give what a duty raises while the database is away: its own words, and the same cause."""
+    error = ResultsUnavailable(text)
+    error.__cause__ = OSError("connection refused")
+    return error
+
+
+def test_what_makes_all_duties_fail_is_told_once_a_minute(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    news, works = News(), [Work() for _ in range(5)]
+    duties = [Duty(news, f"duty {n}", 0.0, work.do) for n, work in enumerate(works)]
+    for n, work in enumerate(works):
+        work.trouble = away(f"The table {n} cannot be read.")
+
+    with caplog.at_level(logging.INFO):
+        for _ in range(1190):  # two minutes but a second
+            for each in duties:
+                each.do_when_due()
+            clock.now += 0.1
+        for work in works:
+            work.trouble = None
+        clock.now += 10
+        for each in duties:
+            each.do_when_due()
+
+    told = [record.levelname for record in caplog.records]
+    assert told.count("ERROR") == 2
+    assert 1 <= told.count("INFO") <= 2
+
+
+def test_another_cause_is_told_at_once(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> NoReturn:
+        raise BrokerUnavailable("The broker is away.")
+
+    def fail_too() -> NoReturn:
+        raise away("The ledger cannot be read.")
+
+    news = News()
+
+    for do in (fail, fail_too):
+        Duty(news, "duty", 0.0, do).do_when_due()
+
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
