@@ -7,7 +7,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("F2", "sqs"): _BUSY,
     ("F2", "disque"): _BUSY,
     ("F39", "disque"): (
-        "A thousand packages wait longer than their RETRY, and of some of them both nodes found that "
-        "at the same moment and lent them, as Disque does seldom; of each the first result stands."
+        "A thousand packages wait longer than their RETRY; of some both nodes found that at the "
+        "same moment, and lent them, as Disque does seldom. Of each the first result stands."
     ),
 }
