@@ -1,16 +1,25 @@
 """Turns values into signed text and back: Django's signatures, with keys derived once.
 
-Two formats. *Ours* is `~p.<data>:<time>:<signature>`: `p` says pickle, `j` JSON (`pz`, `jz`:
-behind zlib), and the salt binds project, purpose and queue, so that a heartbeat or a cached result
-cannot be taken for a task. *Legacy* is Django Q's: `django.core.signing.dumps` with the project's
-name as salt.
+Two formats. *Ours* is `~b<head><data>`, both in base64 (RFC 4648, section 4). The head is the
+kind of the data (`p` pickle, `j` JSON, `P` and `J` the same behind zlib), the time in seconds
+since 1970, and the HMAC-SHA256 of these two and the data. Its key binds project, purpose and
+queue, so that a heartbeat or a cached result cannot be taken for a task. Signed is what stands
+behind base64, which is shorter, and the alphabet is the one that needs no second pass: a package
+may have megabytes. *Legacy* is Django Q's: `django.core.signing.dumps` with the project's name as
+salt.
+
+Our first format, which is still read, was `~p.<data>:<time>:<signature>`, by Django's signer,
+with the kinds `p`, `pz`, `j` and `jz`.
 """
 
 import datetime
 import functools
+import hmac
 import io
 import pickle
+import time
 import zlib
+from binascii import a2b_base64, b2a_base64
 from typing import Any
 
 from django.core.signing import (
@@ -21,7 +30,7 @@ from django.core.signing import (
     b64_decode,
     b64_encode,
 )
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import salted_hmac
 
 from django_q import json_format
 from django_q.conf import Conf
@@ -29,10 +38,18 @@ from django_q.exceptions import PackageRejected
 
 __all__ = ["BadSignature", "PickleSerializer", "SignedPackage", "seal", "unseal"]
 
-#: First character of our format; no base64 text begins with it.
+#: First character of our formats; no base64 text begins with it.
 _MARK = "~"
-#: What stands before the dot.
-_KINDS = tuple(f"{_MARK}{kind}" for kind in ("p", "pz", "j", "jz"))
+#: What ours begins with.
+_OURS = f"{_MARK}b"
+#: Bytes of the time and of the signature. With the kind that is a multiple of three, so that base64
+#: has the head to itself.
+_TIME_SIZE, _DIGEST_SIZE = 6, 32
+#: What is signed with the data, and the length of all that stands before them in the text.
+_SIGNED_HEAD = 1 + _TIME_SIZE
+_HEAD_END = len(_OURS) + (_SIGNED_HEAD + _DIGEST_SIZE) // 3 * 4
+#: What stood before the dot in our first format, and the kind that it is now.
+_FIRST_KINDS = {"~p": b"p", "~pz": b"P", "~j": b"j", "~jz": b"J"}
 
 
 class PickleSerializer:
@@ -87,11 +104,16 @@ def seal(obj: Any, purpose: str, queue: str, serializer: str | None = None) -> s
     raises.
     """
     serializer = serializer or Conf.SERIALIZER
-    data, kind = serialized(obj, serializer), "j" if serializer == "json" else "p"
+    data, kind = serialized(obj, serializer), b"j" if serializer == "json" else b"p"
     if Conf.COMPRESSED and len(squeezed := zlib.compress(data)) < len(data) - 1:
-        data, kind = squeezed, f"{kind}z"
-    text = f"{_MARK}{kind}.{b64_encode(data).decode()}"
-    return _signer(Conf.version, _salt(purpose, queue)).sign(text)
+        data, kind = squeezed, kind.upper()
+    return _signed(kind, data, purpose, queue)
+
+
+def _signed(kind: bytes, data: bytes, purpose: str, queue: str) -> str:
+    head = kind + int(time.time()).to_bytes(_TIME_SIZE)
+    head += _signer_for(Conf.version, purpose, queue).digest(head, data)
+    return f"{_OURS}{_base64(head)}{_base64(data)}"
 
 
 def serialized(obj: Any, serializer: str) -> bytes:
@@ -102,37 +124,53 @@ def serialized(obj: Any, serializer: str) -> bytes:
 
 
 def unseal(text: str, purpose: str, queue: str) -> Any:
-    """Check and read text of our format; a pickle runs code of the classes in it.
+    """Check and read text of our formats; a pickle runs code of the classes in it.
 
     Raises BadSignature for text that was not sealed for this purpose and queue, and
     PackageRejected for text that is larger than `Q_CLUSTER["max_package"]`, of another format, or
     a pickle where those are refused.
     """
-    # The signature only: TimestampSigner would read the time as well, which nobody asks for here.
-    signed = Signer.unsign(_signer(Conf.version, _salt(purpose, queue)), text)
-    kind, _, encoded = signed.rpartition(":")[0].partition(".")
-    if kind not in _KINDS:
-        raise PackageRejected(f"The package has the unknown format {kind!r}.")
-    data = b64_decode(encoded.encode())
-    if kind.endswith("z"):
+    signer = _signer_for(Conf.version, purpose, queue)
+    kind, data = _checked(text, signer) if text.startswith(_OURS) else _checked_first(text, signer)
+    if kind.isupper():
         data = _expand(data)
-    if kind[1] == "j":
+    if kind in b"jJ":
         return json_format.loads(data)
     check_pickles()
     return pickle.loads(data)
 
 
+def _checked(text: str, signer: "_Signer") -> tuple[bytes, bytes]:
+    """Give kind and data of our format."""
+    try:
+        head = a2b_base64(text[len(_OURS) : _HEAD_END], strict_mode=True)
+        data = a2b_base64(text[_HEAD_END:], strict_mode=True)
+    except ValueError as error:
+        raise BadSignature(f"its base64 is damaged: {error}") from error
+    if not signer.is_genuine(head[_SIGNED_HEAD:], head[:_SIGNED_HEAD], data):
+        raise BadSignature("it has no signature of ours")
+    if (kind := head[:1]) not in _FIRST_KINDS.values():
+        raise PackageRejected(f"The package has the unknown format {kind!r}.")
+    return kind, data
+
+
+def _checked_first(text: str, signer: "_Signer") -> tuple[bytes, bytes]:
+    """Give kind and data of our first format."""
+    # The signature only: TimestampSigner would read the time as well, which nobody asks for here.
+    kind, _, encoded = Signer.unsign(signer, text).rpartition(":")[0].partition(".")
+    if kind not in _FIRST_KINDS:
+        raise PackageRejected(f"The package has the unknown format {kind!r}.")
+    return _FIRST_KINDS[kind], b64_decode(encoded.encode())
+
+
 def mac(data: bytes, purpose: str) -> bytes:
     """Give the 32 bytes that stand for `data` and this purpose, whatever the project's name."""
-    signer = _signer(Conf.version, f"django_q/{purpose}")
-    return signer.digest(data, signer.key)
+    return _signer(Conf.version, f"django_q/{purpose}").digest(data)
 
 
 def is_genuine(data: bytes, digest: bytes, purpose: str) -> bool:
     """Tell whether `mac` gave this with one of the project's keys."""
-    signer = _signer(Conf.version, f"django_q/{purpose}")
-    keys = (signer.key, *signer.fallback_keys)
-    return any(constant_time_compare(digest, signer.digest(data, key)) for key in keys)
+    return _signer(Conf.version, f"django_q/{purpose}").is_genuine(digest, data)
 
 
 def check_pickles() -> None:
@@ -144,8 +182,24 @@ def check_pickles() -> None:
 
 
 def sealed_at(text: str) -> float:
-    """Give when text of either format was sealed, in seconds since 1970; once it was checked."""
+    """Give when text of any format was sealed, in seconds since 1970; once it was checked."""
+    if text.startswith(_OURS):
+        return float(int.from_bytes(a2b_base64(text[len(_OURS) : _HEAD_END])[1:_SIGNED_HEAD]))
     return float(b62_decode(text.rsplit(":", 2)[1]))
+
+
+def unchecked(text: str) -> tuple[bytes, bytes]:
+    """Give kind and data of text of any format, whoever signed it: to be looked at, not opened.
+
+    Raises ValueError or KeyError for other text.
+    """
+    if text.startswith(_OURS):
+        head = a2b_base64(text[len(_OURS) : _HEAD_END])
+        return head[:1], a2b_base64(text[_HEAD_END:])
+    kind, _, encoded = text.partition(":")[0].rpartition(".")
+    # Django Q's begins with a dot when it is compressed.
+    kinds = _FIRST_KINDS | {"": b"P" if text.startswith(".") else b"p"}
+    return kinds[kind], b64_decode(encoded.encode())
 
 
 def is_legacy(text: str) -> bool:
@@ -155,6 +209,10 @@ def is_legacy(text: str) -> bool:
 
 def _salt(purpose: str, queue: str) -> str:
     return f"django_q/{Conf.PREFIX}/{purpose}/{queue}"
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
 
 
 def _expand(data: bytes) -> bytes:
@@ -181,13 +239,27 @@ class _Signer(TimestampSigner):
     def signature(self, value: str | bytes, key: str | bytes | None = None) -> str:
         """Sign as the base class does."""
         data = value.encode() if isinstance(value, str) else value
-        return b64_encode(self.digest(data, key or self.key)).decode()
+        return b64_encode(_digest(self._macs[key or self.key], data)).decode()
 
-    def digest(self, data: bytes, key: str | bytes) -> bytes:
-        """Give the HMAC of `data` with one of the keys."""
-        mac = self._macs[key].copy()
-        mac.update(data)
-        return bytes(mac.digest())
+    def digest(self, *parts: bytes) -> bytes:
+        """Give the HMAC of the parts, one after the other, with the key that signs."""
+        return _digest(self._macs[self.key], *parts)
+
+    def is_genuine(self, digest: bytes, *parts: bytes) -> bool:
+        """Tell whether `digest` gave this with one of the keys; in constant time for each."""
+        return any(hmac.compare_digest(digest, _digest(mac, *parts)) for mac in self._macs.values())
+
+
+def _digest(prepared: Any, *parts: bytes) -> bytes:
+    mac = prepared.copy()
+    for part in parts:
+        mac.update(part)
+    return bytes(mac.digest())
+
+
+@functools.lru_cache(maxsize=64)
+def _signer_for(version: int, purpose: str, queue: str) -> _Signer:
+    return _signer(version, _salt(purpose, queue))
 
 
 @functools.lru_cache(maxsize=64)

@@ -11,10 +11,9 @@ import zlib
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from django.core.signing import b64_decode
-
 from django_q import json_format
 from django_q.exceptions import UnreadableValue
+from django_q.signing import unchecked
 from django_q.stored import contents
 
 #: Characters of a stored text that a list looks at, of which it shows a hundred; a page of one row
@@ -161,12 +160,10 @@ def look(data: bytes) -> Any:
 def look_into_package(payload: str) -> dict[str, Any]:
     """Give the keys of a sealed package, its signature unchecked; {} if they cannot be seen."""
     try:
-        head, _, encoded = payload.partition(":")[0].rpartition(".")
-        data = b64_decode(encoded.encode())
-        # "~pz" and "~jz" begin our compressed formats, "." Django's; see signing.
-        if head in ("~pz", "~jz") or payload[:1] == ".":
+        kind, data = unchecked(payload)
+        if kind.isupper():
             data = _expand(data)
-        package = json_format.loads(data) if head.startswith("~j") else look(data)
+        package = json_format.loads(data) if kind in b"jJ" else look(data)
     except Exception:  # whatever a damaged package leads to
         return {}
     return package if isinstance(package, dict) else {}

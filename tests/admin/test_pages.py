@@ -167,7 +167,9 @@ def test_the_queue_tells_what_waits_and_what_is_leased(client: Client) -> None:
         assert text.count('class="action-select"') == 1
 
 
-@pytest.mark.parametrize("payload", ["", "nonsense", "~p.AAAA:x:y", ".AAAA:x:y", "~pz.AAAA:x:y"])
+@pytest.mark.parametrize(
+    "payload", ["", "nonsense", "~p.AAAA:x:y", ".AAAA:x:y", "~pz.AAAA:x:y", "~b", "~b" + "A" * 60]
+)
 def test_a_package_that_cannot_be_seen_does_not_break_its_pages(
     client: Client, payload: str
 ) -> None:

@@ -31,11 +31,13 @@ from tests.fuzz.target import Finding, Target, outcome_of
 from tests.site.tasks import Unshowable
 
 QUEUE = "default"
-#: What can stand before the dot; the last two are of django-q2's format.
-_FORMATS = ("~p", "~pz", "~j", "~jz", "~", "~q", "", ".")
+#: What can stand before the dot of our first format, or in front of django-q2's; the last two are
+#: kinds of ours.
+_FORMATS = ("~p", "~pz", "~j", "~jz", "~", "~q", "", ".", "p", "j")
 _PURPOSES = (("stat", QUEUE), ("cached", QUEUE), ("schedule", QUEUE), ("task", "another"), ("", ""))
 _TOKENS = (
     *(b":", b".", b"~p.", b"~pz.", b"~jz.", b"\x80\x05", b"(", b"N.", b"}", b"]", b"\x85R", b"2"),
+    b"~b",
     *(b"c__main__\nx\n", b"r\xff\xff\xff\x7f", b"\x8e\xff\xff\xff\xff\0\0\0\0", b"\x94", b"h\xff"),
     *(b'{"!tuple":', b'{"!set":[[1]]}', b'{"!decimal":"1e999999"}', b"[", b'"!dict"', b"NaN"),
     *(b'{"!timedelta":[999999999,0,0]}', b'{"!datetime":"9999-12-31T23:59:59+00:00"}', b"1e400"),
@@ -66,6 +68,9 @@ def _seeds() -> list[bytes]:
     found += [b"Z1" + insides[0], b"Z7" + insides[0], b"Z1" + b"\0" * 50_000]
     found += [b"S2" + json_format.dumps(package) for package in _PACKAGES]
     found += [b"Z3" + json_format.dumps(_PACKAGES[1]), b"Z3" + b"[" * 50_000]
+    found += [how + inside for inside in insides[:4] for how in (b"S8", b"Z8")]
+    found += [how + json_format.dumps(_PACKAGES[0]) for how in (b"S9", b"Z9")]
+    found += [b"Z8" + b"\0" * 50_000, b"Z9" + b"[" * 50_000]
     found += [b"W%d" % place + insides[0] for place in range(len(_PURPOSES))]
     texts = [seal_package(package, QUEUE) for package in _PACKAGES]  # type: ignore[arg-type]
     texts += [SignedPackage.dumps(_PACKAGES[0]), SignedPackage.dumps(_PACKAGES[0], compressed=True)]
@@ -80,13 +85,14 @@ def _make(chance: random.Random) -> bytes:
     elif isinstance(package, dict) and package and chance.random() < 0.05:
         package = package | {chance.choice(list(package)): Unshowable()}
     if chance.random() < 0.3:
-        inside, kinds = json_format.dumps(package), b"23"
+        inside, kinds = json_format.dumps(package), b"239"
     else:
-        inside, kinds = pickle.dumps(package, chance.choice([0, 2, 4, 5])), b"0167"
+        inside, kinds = pickle.dumps(package, chance.choice([0, 2, 4, 5])), b"01678"
     if chance.random() < 0.3:
         inside = changed_bytes(chance, inside, _TOKENS)
     kind = chance.choice(kinds)
-    return (b"Z" if chr(kind) in "1357" else b"S") + bytes([kind]) + inside
+    is_compressed = chr(kind) in "1357" or (chr(kind) in "89" and chance.random() < 0.5)
+    return (b"Z" if is_compressed else b"S") + bytes([kind]) + inside
 
 
 def _place(data: bytes) -> int:
@@ -97,11 +103,16 @@ def _sealed(data: bytes) -> str:
     how, place, inside = data[:1], _place(data), data[2:]
     if how == b"W":
         purpose, queue = _PURPOSES[place % len(_PURPOSES)]
+        if place % 2:
+            return signing._signed(b"p", inside, purpose, queue)
         salt = signing._salt(purpose, queue)
         return signing._signer(Conf.version, salt).sign(f"~p.{b64_encode(inside).decode()}")
     kind = _FORMATS[place % len(_FORMATS)]
     if how == b"Z":
         inside = zlib.compress(inside, 1)
+    if kind.isalpha():
+        letter = kind.upper() if how == b"Z" else kind
+        return signing._signed(letter.encode(), inside, "task", QUEUE)
     body = b64_encode(inside).decode()
     if not kind.startswith("~"):
         return signing._signer(Conf.version, Conf.PREFIX).sign(kind + body)

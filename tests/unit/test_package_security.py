@@ -37,7 +37,7 @@ def test_a_package_may_be_json(q_cluster: Configure) -> None:
 
     sealed = seal_package(package, Q)
 
-    assert sealed.startswith("~j.")
+    assert signing.unchecked(sealed)[0] == b"j"
     assert open_package(sealed, Q) == package
 
 
@@ -47,7 +47,7 @@ def test_json_may_be_compressed(q_cluster: Configure) -> None:
 
     sealed = seal_package(package, Q)
 
-    assert sealed.startswith("~jz.") and len(sealed) < 2000
+    assert signing.unchecked(sealed)[0] == b"J" and len(sealed) < 2000
     assert open_package(sealed, Q) == package
 
 
@@ -95,13 +95,6 @@ def test_who_refuses_pickles_and_writes_them_is_told(q_cluster: Configure) -> No
 
     q_cluster(pickles=False, serializer="json")
     assert "django_q.E012" not in [message.id for message in checks.check_settings()]
-
-
-def test_the_form_is_part_of_what_is_signed() -> None:
-    sealed = seal_package(build(1), Q)
-
-    with pytest.raises(PackageRejected, match="signature"):
-        open_package(sealed.replace("~p.", "~j."), Q)
 
 
 # Keys.

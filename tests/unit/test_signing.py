@@ -56,8 +56,8 @@ def test_sealed_text_is_plain_ascii_and_shows_its_format(q_cluster: Callable[...
     q_cluster(compress=True)
     compressed = seal("ü" * 1000, "task", "q")
 
-    assert plain.isascii() and plain.startswith("~p.")
-    assert compressed.isascii() and compressed.startswith("~pz.")
+    assert plain.isascii() and signing.unchecked(plain)[0] == b"p"
+    assert compressed.isascii() and signing.unchecked(compressed)[0] == b"P"
     assert len(compressed) < len(plain) / 10
     assert not signing.is_legacy(plain)
     assert signing.is_legacy(SignedPackage.dumps("ü"))
@@ -66,7 +66,7 @@ def test_sealed_text_is_plain_ascii_and_shows_its_format(q_cluster: Callable[...
 def test_what_compression_would_lengthen_is_left_as_it_is(q_cluster: Callable[..., Any]) -> None:
     q_cluster(compress=True)
 
-    assert seal(1, "task", "q").startswith("~p.")
+    assert signing.unchecked(seal(1, "task", "q"))[0] == b"p"
 
 
 @pytest.mark.parametrize(("purpose", "queue"), [("stat", "q"), ("result", "q"), ("task", "other")])
@@ -93,18 +93,94 @@ def test_another_project_cannot_open_it(q_cluster: Callable[..., Any]) -> None:
     assert _opened == []
 
 
-@pytest.mark.parametrize("place", [0, 3, 20, -30, -1])
-def test_one_changed_character_is_noticed(place: int) -> None:
-    sealed = seal(RunsWhenOpened(note), "task", "q")
-    changed = list(sealed)
-    changed[place] = "A" if changed[place] != "A" else "B"
+@pytest.mark.parametrize("value", ["a", "ab", "abc"])
+@pytest.mark.parametrize("other", "A/~.:=\n\0ü")
+def test_one_changed_character_changes_no_value(value: str, other: str) -> None:
+    sealed = seal(value, "task", "q")
 
-    with pytest.raises(BadSignature):
-        unseal("".join(changed), "task", "q")
+    for place in range(len(sealed)):
+        changed = f"{sealed[:place]}{other}{sealed[place + 1 :]}"
+        try:
+            opened = unseal(changed, "task", "q")
+        except BadSignature:
+            continue
+        # The last character of base64 may have bits that say nothing.
+        assert changed == sealed or place == len(sealed.rstrip("=")) - 1
+        assert opened == value
+
+
+@pytest.mark.parametrize("place", [1, 6, 7, 38, 39, 60, -1])
+def test_one_changed_byte_is_noticed_and_nothing_opened(place: int) -> None:
+    for sealed in (seal(RunsWhenOpened(note), "task", "q"), first_format(RunsWhenOpened(note))):
+        changed = list(sealed)
+        changed[place] = "A" if changed[place] != "A" else "B"
+
+        with pytest.raises(BadSignature):
+            unseal("".join(changed), "task", "q")
     assert _opened == []
 
 
-@pytest.mark.parametrize("text", ["", "x", "~p.", ":", "a:b:c", "~p.AAAA:1:2", "ü:ü:ü", "\0:\0"])
+@pytest.mark.parametrize("cut", [1, 2, 30, 54, 55, 56, 90])
+def test_text_that_was_cut_short_or_goes_on_is_refused(cut: int) -> None:
+    sealed = seal(RunsWhenOpened(note), "task", "q")
+
+    for text in (sealed[:cut], sealed[:-cut], sealed + sealed[-cut:], f" {sealed}"):
+        with pytest.raises(BadSignature):
+            unseal(text, "task", "q")
+    assert _opened == []
+
+
+@pytest.mark.parametrize("field", [0, 6])
+def test_kind_and_time_are_signed(field: int) -> None:
+    sealed = seal(RunsWhenOpened(note), "task", "q")
+    head = bytearray(base64.b64decode(sealed[2:54]))
+    head[field] ^= 1
+
+    with pytest.raises(BadSignature):
+        unseal(f"~b{base64.b64encode(head).decode()}{sealed[54:]}", "task", "q")
+    assert _opened == []
+
+
+def first_format(value: Any, kind: str = "p") -> str:
+    """Seal a value as our first format had it: Django's signature of the base64."""
+    data = base64.urlsafe_b64encode(pickle.dumps(value)).decode().rstrip("=")
+    signer = signing._signer(Conf.version, signing._salt("task", "q"))
+    return signer.sign(f"~{kind}.{data}")
+
+
+#: As they lie in queues: one text of each kind of our first format.
+FIRST_TEXTS = [
+    "~p.gAWVXwAAAAAAAAB9lIwBYZRLAYxQw7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8"
+    "w7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8w7zDvMO8w7yUhpRzLg:1xXPx7:H8P56L2mLNRVacwRZ_oAr3wc17mESsZw7Kv__"
+    "7-o-Jk",
+    "~j.eyJhIjp7IiF0dXBsZSI6WzEsIlx1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1"
+    "MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1"
+    "MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1"
+    "MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmY1x1MDBmYyJdfX0:1xXPx7:yh_QDCQ1ty8cnwlvUWzw"
+    "5PhsZmIDQ89bTAdEJeJwQLQ",
+    "~pz.eJxrYJ0azwABtVN6GBOneDP2BBzeQ104pW1KsR4AmX1DXA:1xXPx7:ns8IMuNI0gHYPSVwhgfQjUlc1lZ-SnXNfureD"
+    "0YSN0w",
+    "~jz.eJyrVkpUsqpWUiwpLchJVbKKNtRRiik1MEhLHjmkUmxtLQDqllYC:1xXPx7:kbScbmmZqXEgy48qofYnrNGGR8ZF6vZ"
+    "DX1lT-5tzE5Q",
+]
+
+
+@pytest.mark.parametrize("text", FIRST_TEXTS, ids=["pickle", "JSON", "pickle, zip", "JSON, zip"])
+def test_our_first_format_is_read_for_ever(q_cluster: Callable[..., Any], text: str) -> None:
+    q_cluster(name="shop")
+
+    with override_settings(SECRET_KEY="an old key"):
+        assert unseal(text, "task", "q") == {"a": (1, "ü" * 40)}
+        assert 1.79e9 < signing.sealed_at(text) < 1.8e9
+        for purpose, queue in (("stat", "q"), ("task", "other")):
+            with pytest.raises(BadSignature):
+                unseal(text, purpose, queue)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "~p.", ":", "a:b:c", "~p.AAAA:1:2", "ü:ü:ü", "\0:\0", "~b", "~bc", "~b" + "A" * 60],
+)
 def test_foreign_text_is_refused(text: str) -> None:
     with pytest.raises(BadSignature):
         unseal(text, "task", "q")
@@ -113,11 +189,12 @@ def test_foreign_text_is_refused(text: str) -> None:
 
 
 def test_a_format_of_the_future_is_refused() -> None:
-    data = base64.urlsafe_b64encode(pickle.dumps(RunsWhenOpened(note))).decode().rstrip("=")
-    text = signing._signer(Conf.version, signing._salt("task", "q")).sign(f"~q.{data}")
+    data = pickle.dumps(RunsWhenOpened(note))
 
+    with pytest.raises(PackageRejected, match="unknown format b'q'"):
+        unseal(signing._signed(b"q", data, "task", "q"), "task", "q")
     with pytest.raises(PackageRejected, match="unknown format '~q'"):
-        unseal(text, "task", "q")
+        unseal(first_format(RunsWhenOpened(note), "q"), "task", "q")
     assert _opened == []
 
 
