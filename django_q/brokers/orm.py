@@ -19,7 +19,7 @@ from django.utils import timezone
 from django_q.brokers import orm_trouble
 from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
-from django_q.brokers.orm_rows import LONGEST_LIST, Rows
+from django_q.brokers.orm_rows import Rows
 from django_q.brokers.orm_wait import LONGEST, Poll, watch_for
 from django_q.conf import Conf
 from django_q.exceptions import ConfigurationError
@@ -93,8 +93,7 @@ class ORM(Broker):
         return [str(id) for id in ids]
 
     def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
-        """Lend packages, by priority, oldest first; at most 300 at a time."""
-        limit = min(limit, LONGEST_LIST)
+        """Lend packages, by priority, oldest first; at most a thousand at a time (MySQL: 300)."""
         end = time.monotonic() + wait
         while True:
             left = end - time.monotonic()

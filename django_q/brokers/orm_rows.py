@@ -4,20 +4,18 @@ No patience and no waiting: see `orm_trouble` and `orm_wait`.
 """
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_q.brokers.orm_sql import listed, moment, statements
+from django_q.brokers.orm_sql import LONGEST_LIST, Lists, moment, statements
 from django_q.brokers.orm_wait import channel
 from django_q.conf import Conf
 from django_q.exceptions import PayloadTooLarge
 
-#: Rows, ids or receipts in one statement: SQLite takes 999 parameters in its older builds, and no
-#: statement here has more than three for each.
-LONGEST_LIST = 300
 #: Bytes of the packages in one statement, unless a single one is larger: what any MySQL takes.
 _LARGEST_INSERT = 2**19
 #: Bytes of an insert beside its package, amply reckoned.
@@ -37,6 +35,7 @@ class Rows:
         self._connection = connection
         self._key = key
         self._sql = statements(connection)
+        self._lists = Lists(connection.vendor)
         self._is_postgresql = connection.vendor == "postgresql"
         self._returns_ids = connection.features.can_return_rows_from_bulk_insert
 
@@ -82,6 +81,11 @@ class Rows:
 
     def _insert_chunk(self, payloads: Sequence[str], delay: float, priority: int) -> list[int]:
         ready = self._moment(delay)
+        if self._is_postgresql and len(payloads) > 1:
+            listed = json.dumps(payloads, ensure_ascii=False)
+            values = [self._key, ready, priority, listed, channel(self._key)]
+            made = self._fetch(self._sql.insert_many_and_tell, values)
+            return sorted(row[0] for row in made)
         places = ", ".join([f"(%s, %s, {self._sql.moment}, {priority:d})"] * len(payloads))
         values = [value for payload in payloads for value in (self._key, payload, ready)]
         if self._is_postgresql:
@@ -94,12 +98,13 @@ class Rows:
                 cursor.execute(self._sql.insert.replace("{rows}", places), values)
                 made = [(cursor.lastrowid,)]
         # Numbered in the order of the payloads, but told in any.
-        return sorted(id for (id,) in made)
+        return sorted(row[0] for row in made)
 
     # -- lend ------------------------------------------------------------------------------
 
     def claim(self, limit: int, token: str) -> list[tuple[int, str, int]]:
         """Lend up to `limit` rows, by priority, oldest first: id, payload, deliveries of each."""
+        limit = min(limit, self._lists.longest)
         if self._is_postgresql:
             values = [self._key, self._key, self._key, self._moment(), limit, limit]
             claimed = self._fetch(self._sql.claim, [*values, self._moment(Conf.RETRY), token])
@@ -127,8 +132,8 @@ class Rows:
                 break
         if chosen:
             ids = [row[0] for row in chosen]
-            values = [self._moment(Conf.RETRY), token, *ids]
-            self._change(listed(self._sql.lend, len(ids)), values)
+            values = [self._moment(Conf.RETRY), token, *self._lists.values(ids)]
+            self._change(self._lists.text(self._sql.lend, len(ids)), values)
         return chosen
 
     def _ready(self) -> list[int]:
@@ -170,9 +175,10 @@ class Rows:
         if self._change_held(self._sql.renew, [self._moment(Conf.RETRY)], held) == len(held):
             return set(held)
         valid: set[str] = set()
-        for part in _parts(held):
+        for part in self._parts(held):
             # A row that was not held before cannot have become so since.
-            text, values = listed(self._sql.who_holds, len(part)), [*part.values(), *part]
+            text = self._lists.text(self._sql.who_holds, len(part))
+            values = self._lists.values(part.values(), part)
             # By receipt: a lost one may stand beside the one that holds the same row now.
             valid |= {str(receipt) for (receipt,) in self._fetch(text, values)}
         return valid
@@ -197,10 +203,17 @@ class Rows:
         return {str(receipt): id for receipt, id in rows}
 
     def _change_held(self, text: str, values: Sequence[Any], held: Held) -> int:
+        lists = self._lists
         return sum(
-            self._change(listed(text, len(part)), [*values, *part.values(), *part])
-            for part in _parts(held)
+            self._change(lists.text(text, len(part)), [*values, *lists.values(part.values(), part)])
+            for part in self._parts(held)
         )
+
+    def _parts(self, held: Held) -> Iterator[Held]:
+        """Cut into parts that fit into a statement, by rising id so that no two deadlock."""
+        pairs, longest = sorted(held.items(), key=lambda pair: pair[1]), self._lists.longest
+        for begin in range(0, len(pairs), longest):
+            yield dict(pairs[begin : begin + longest])
 
     def has(self, id: int) -> bool:
         """Tell whether there is such a row, in whatever queue."""
@@ -244,13 +257,6 @@ class Rows:
         """Give the heartbeats whose keys begin so."""
         values = [self._moment(), len(prefix), prefix]
         return [str(value) for (value,) in self._fetch(self._sql.stats_by_prefix, values)]
-
-
-def _parts(held: Held) -> Iterator[Held]:
-    """Cut into parts that fit into a statement, by rising id so that no two deadlock."""
-    pairs = sorted(held.items(), key=lambda pair: pair[1])
-    for begin in range(0, len(pairs), LONGEST_LIST):
-        yield dict(pairs[begin : begin + LONGEST_LIST])
 
 
 def _chunks(payloads: Sequence[str], longest: int) -> Iterator[list[str]]:

@@ -29,6 +29,8 @@ _SQLITE_LOCKED = {5, 6}
 _NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MySQL"}
 _PORTS = {"postgresql": 5432, "mysql": 3306}
 
+_Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+
 
 def run(
     alias: str, action: Callable[[BaseDatabaseWrapper], _Given], *, repeatable: bool = True
@@ -102,7 +104,8 @@ def _is_readable(raw: Any) -> bool:
     source = _socket_of(raw)
     if source is None:
         return True
-    with selectors.DefaultSelector() as selector:
+    # One system call; the default selector takes four.
+    with _Selector() as selector:
         selector.register(source, selectors.EVENT_READ)
         return bool(selector.select(0))
 

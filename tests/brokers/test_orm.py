@@ -134,6 +134,54 @@ def test_many_receipts_are_taken_at_once(broker: ORM) -> None:
 
 
 @on_every_database
+def test_many_packages_come_out_as_they_went_in(broker: ORM) -> None:
+    odd = [
+        '"quoted"',
+        "back\\slash",
+        "{braces,}",
+        "%s %",
+        "Grüße \U0001f600",
+        "a\nb\tc",
+        "",
+        "null",
+    ]
+    one_by_one = ORM(f"{broker.list_key}-apart")
+
+    ids = broker.enqueue_many(odd)
+    for payload in odd:
+        one_by_one.enqueue(payload)
+
+    leases = broker.lease(len(odd))
+    assert [lease.payload for lease in leases] == odd
+    assert [lease.payload for lease in one_by_one.lease(len(odd))] == odd
+    assert [lease.id for lease in leases] == ids
+
+
+@on_every_database
+def test_a_strange_receipt_does_no_harm(broker: ORM) -> None:
+    broker.enqueue("package")
+    (lease,) = broker.lease()
+    strange = [f"{lease.id}:{text}" for text in ('"', "\\", "'", "{,}", "%s", "]")]
+
+    broker.acknowledge_many(strange)
+
+    assert broker.renew([*strange, lease.receipt]) == [lease.receipt]
+
+
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_the_table_of_the_queue_is_made_for_rows_that_come_and_go(broker: ORM) -> None:
+    with connections[broker.alias].cursor() as cursor:
+        cursor.execute("SELECT reloptions FROM pg_class WHERE relname = 'django_q_ormq'")
+        ((options,),) = cursor.fetchall()
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename = 'django_q_task'")
+        indexes = [text for (text,) in cursor.fetchall()]
+
+    assert {"fillfactor=50", "autovacuum_vacuum_scale_factor=0"} <= set(options)
+    assert indexes
+    assert not [text for text in indexes if "pattern_ops" in text]
+
+
+@on_every_database
 def test_expired_heartbeats_go_when_a_new_one_comes(broker: ORM) -> None:
     broker.set_stat("old", "1", -1)
     broker.set_stat("a_", "2", 30)
