@@ -44,7 +44,7 @@ def connect() -> Any:
     try:
         if isinstance(Conf.REDIS, str):
             url = str(Conf.REDIS)
-            return _checked(redis.Redis.from_url(url, **_limits() | _keepalive(url)))
+            return _checked(redis.Redis.from_url(url, **_limits() | _keepalive(url) | _driver()))
         options = dict(Conf.REDIS)
         _check_numbers(options)
         if SENTINELS in options:
@@ -166,6 +166,15 @@ def _limits() -> dict[str, Any]:
         # redis-py would try a dead port for seconds; the brokers have our own policy.
         "retry": Retry(NoBackoff(), 0),
     }
+
+
+def _driver() -> dict[str, Any]:
+    """Say what newer versions of redis-py would look up for each connection, in package metadata.
+
+    With other arguments than a URL they do so once a client.
+    """
+    make: Any = getattr(redis, "DriverInfo", None)
+    return {} if make is None else {"driver_info": make(lib_version=redis.__version__)}
 
 
 def _keepalive(url: str = "") -> dict[str, Any]:

@@ -6,7 +6,6 @@ that there is something to see.
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from django_q.cluster.scoreboard import Mark, Phase, Scoreboard, Slot, State
 from django_q.conf import Conf, logger
@@ -29,7 +28,7 @@ class Cancelling:
         self._wishes: Mapping[str, bool] = {}
         #: The last number that was said; begun where no housekeeper before this one was.
         self._number = int(time.time() * 10) & 0x7FFFFFFF
-        self._seen: tuple[int, datetime | None] = (0, None)
+        self._seen: tuple[int, object] = (0, None)
         self._read_again = 0.0
         #: Since when each cancelled run was seen to go on: slot, task and its start -> when.
         self._since: dict[tuple[int, str, float], float] = {}

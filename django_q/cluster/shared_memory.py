@@ -3,17 +3,14 @@
 What nobody has written takes no room, and what is wiped is given back to the system where it can.
 """
 
+import mmap
 import multiprocessing.context
 import multiprocessing.sharedctypes
 from ctypes import c_char
-from mmap import PAGESIZE, mmap
 from typing import Any
 
 #: Linux: the pages are taken out of the mapping, and read as zeros from then on (man 2 madvise).
-try:
-    from mmap import MADV_REMOVE
-except ImportError:
-    MADV_REMOVE = -1
+_MADV_REMOVE = getattr(mmap, "MADV_REMOVE", -1)
 
 
 class SharedMemory:
@@ -22,7 +19,7 @@ class SharedMemory:
     def __init__(self, context: multiprocessing.context.BaseContext, size: int) -> None:
         self._memory: Any
         if context.get_start_method() == "fork":
-            self._memory = mmap(-1, size)
+            self._memory = mmap.mmap(-1, size)
         else:
             # It can be handed over, and is written through when it is made.
             self._memory = multiprocessing.sharedctypes.RawArray(c_char, size)
@@ -33,9 +30,9 @@ class SharedMemory:
 
     def wipe(self, start: int, size: int) -> None:
         """Make a part zeros. One that begins and ends with a page takes no room then."""
-        if MADV_REMOVE >= 0 and isinstance(self._memory, mmap):
+        if _MADV_REMOVE >= 0 and isinstance(self._memory, mmap.mmap):
             try:
-                self._memory.madvise(MADV_REMOVE, start, size)
+                self._memory.madvise(_MADV_REMOVE, start, size)
             except OSError:  # not of whole pages, or a system that emulates Linux
                 pass
             else:
@@ -45,4 +42,4 @@ class SharedMemory:
 
 def whole_pages(size: int) -> int:
     """Round a size up to pages."""
-    return -(-size // PAGESIZE) * PAGESIZE
+    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import router
-from django.db.models import Count, Max
+from django.db import connections, router
 from django.utils import timezone
 
 from django_q.models import Cancellation, Delayed
@@ -54,18 +53,35 @@ def ask(
         delayed.filter(task__in=list(task_ids), due__gt=now).update(due=now)
 
 
-def newest() -> tuple[int, datetime | None]:
-    """Give what changes when a wish comes: their number, and when the last one was uttered."""
-    with told(_alias(), _CANNOT_READ):
-        rows = Cancellation.objects.using(_alias()).order_by()
-        found = rows.aggregate(count=Count("pk"), last=Max("asked"))
-    return int(found["count"]), found["last"]
+def newest() -> tuple[int, object]:
+    """Give what changes when a wish comes: their number, and a sign of when the last was uttered.
+
+    The sign is the moment as the driver gives it.
+    """
+    [(count, last)] = _select("COUNT(*), MAX({asked})")
+    return int(count), last
 
 
 def wishes() -> dict[str, bool]:
     """Give all of them: task id -> whether its worker may be killed at once."""
-    with told(_alias(), _CANNOT_READ):
-        return dict(Cancellation.objects.using(_alias()).values_list("task", "kill"))
+    return {str(task): bool(kill) for task, kill in _select("{task}, {kill}")}
+
+
+def _select(what: str) -> list[tuple[Any, ...]]:
+    """Read the table by a statement of our own: each housekeeper does so twice a second.
+
+    Django takes ten times as long to make one, and a worker that has no other use for that part of
+    it would have some megabytes more for itself.
+    """
+    alias = _alias()
+    with told(alias, _CANNOT_READ):
+        connection = connections[alias]
+        quote = connection.ops.quote_name
+        columns = {f.name: quote(f.column) for f in Cancellation._meta.concrete_fields if f.column}
+        table = quote(Cancellation._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {what.format(**columns)} FROM {table}")  # noqa: S608 (ours)
+            return list(cursor.fetchall())
 
 
 def uncancel(values: Sequence[tuple[Any, ...]]) -> None:

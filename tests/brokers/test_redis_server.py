@@ -158,3 +158,13 @@ def test_heartbeats_of_the_dead_leave_the_set(redis_url, q_cluster, make):
     assert broker.connection.smembers(Conf.Q_STAT) == {f"{Conf.Q_STAT}:live".encode()}
     assert 0 < broker.connection.ttl(Conf.Q_STAT)
     assert 0 < broker.connection.ttl(f"{Conf.Q_STAT}:live") <= 30
+
+
+def test_a_connection_reads_no_files_of_packages(redis_url, q_cluster, make, monkeypatch):
+    q_cluster(redis=redis_url)
+    looked_up = []
+    monkeypatch.setattr("importlib.metadata.version", lambda name: looked_up.append(name) or "1.0")
+
+    check(make())
+
+    assert looked_up == []

@@ -22,8 +22,8 @@ def look():
         pathlib.Path({file!r}).write_text(" ".join(sys.modules))
 os.register_at_fork(before=look)
 """
-#: MB a worker has for itself after some tasks. Measured on this site: 11 with the database, 13 with
-#: Redis; 16 and 19 where each loads its parts after the fork.
+#: MB a worker has for itself after some tasks. Measured on this site: 9 with the database, 11 with
+#: Redis; some 6 more where each loads its parts after the fork.
 OWN = 15
 
 

@@ -135,7 +135,12 @@ def test_wishes_are_kept_until_they_are_obeyed_or_old(database: str) -> None:
     cancellations.ask(["a"])
 
     assert cancellations.wishes() == {"a": True, "b": False}
+    assert cancellations.wishes() == dict(Cancellation.objects.values_list("task", "kill"))
+    count, last = cancellations.newest()
+    assert count == Cancellation.objects.count() == 2
+    cancellations.ask(["b"])
     assert cancellations.newest()[0] == 2
+    assert cancellations.newest()[1] != last
     assert Delayed.objects.get().due <= timezone.now()
     cancellations.uncancel([("b",), ("c",)])
     Cancellation.objects.update(until=timezone.now() - timedelta(seconds=1))
