@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from django_q.cluster.journal import JOURNAL_SIZE, Journal
+from django_q.cluster.journal import _COMMON_SIZE, JOURNAL_SIZE, Journal
 
 
 @pytest.fixture
@@ -91,6 +91,32 @@ def test_without_room_nothing_is_lost_or_changed(
     assert journal.append(b"small") is not None
 
     assert sorted(left()) == sorted([large] * 4 + [b"small"])
+
+
+def test_small_ones_keep_to_the_beginning_of_each_half_while_there_is_room(
+    journal: Journal, left: Callable[[], list[bytes]]
+) -> None:
+    small = b"x" * (_COMMON_SIZE // 3)
+
+    places = [journal.append(small) for _ in range(4)]
+    more = [journal.append(small) for _ in range(4)]
+
+    assert all(place is not None and place % JOURNAL_SIZE < _COMMON_SIZE for place in places)
+    assert all(place is not None for place in more)
+    assert left() == [small] * 8
+
+
+def test_large_ones_have_room_for_a_batch(
+    journal: Journal, left: Callable[[], list[bytes]]
+) -> None:
+    # Arguments of 100,000 bytes in base64, and a small one among them.
+    large = b"x" * 134_000
+
+    places = [journal.append(large) for _ in range(7)] + [journal.append(b"small")]
+    places += [journal.append(large) for _ in range(7)]
+
+    assert None not in places
+    assert sorted(left()) == sorted([large] * 14 + [b"small"])
 
 
 def test_more_than_half_of_it_does_not_fit_at_all(journal: Journal) -> None:
