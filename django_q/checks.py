@@ -175,6 +175,7 @@ def _own_broker(raw: dict[str, Any]) -> list[CheckMessage]:
     if broker is not None and not callable(broker):
         problem = f'Q_CLUSTER["broker_class"] is {path!r}, which makes no broker.'
         return [Error(problem, "Give the dotted path of a Broker.", id="django_q.E010")]
+    broker = _made(broker)
     if broker is None or not getattr(broker, "has_receipts", False):
         return []
     timeout, retry = raw.get("timeout"), raw.get("retry", 60)
@@ -221,7 +222,8 @@ def _atomic(raw: dict[str, Any]) -> list[CheckMessage]:
     alias = router.db_for_write(apps.get_model("django_q", "Task"))
     path, queue = raw.get("broker_class"), raw.get("orm", DEFAULT_DB_ALIAS)
     # What cannot be imported is told elsewhere.
-    has_transactions = getattr(_imported(path), "has_transactions", True) if path else "orm" in raw
+    made = _imported(path) if path else None
+    has_transactions = getattr(made, "has_transactions", True) if path else "orm" in raw
     if not has_transactions or queue != alias:
         where = f"in the database {queue!r}" if has_transactions else "outside the database"
         what = f"the packages are {where} and the results in the database {alias!r}"
@@ -239,8 +241,21 @@ def _atomic(raw: dict[str, Any]) -> list[CheckMessage]:
 
 def _imported(path: str) -> Any:
     try:
-        return import_string(path)
+        return _made(import_string(path))
     except _UNIMPORTABLE:
+        return None
+
+
+def _made(broker: Any) -> Any:
+    """Give what has the flags of a broker: its class, or what a function makes.
+
+    None where that fails now: it may need what only a cluster has.
+    """
+    if broker is None or isinstance(broker, type):
+        return broker
+    try:
+        return broker(list_key=None)
+    except Exception:  # the project's own code
         return None
 
 

@@ -8,6 +8,8 @@ import pytest
 from django.core import checks
 from django.test import override_settings
 
+from django_q.brokers import Broker
+from django_q.brokers.memory import Memory
 from django_q.checks import check_settings
 
 Configure = Callable[..., Any]
@@ -112,6 +114,37 @@ def test_what_makes_no_broker_is_an_error(q_cluster: Configure, path: str) -> No
     q_cluster(broker_class=path)
 
     assert "django_q.E010" in found()
+
+
+class Stubborn(Memory):
+    """Cannot renew."""
+
+    can_renew = False
+
+
+def make_broker(list_key: str | None) -> Broker:
+    """Make a broker, as a project's own function may."""
+    return Stubborn(list_key)
+
+
+def fail_to_make(list_key: str | None) -> Broker:
+    """Want what only a cluster has."""
+    raise OSError("no network here")
+
+
+@pytest.mark.parametrize("name", ["Stubborn", "make_broker"])
+def test_a_broker_that_cannot_renew_needs_a_limit_whoever_makes_it(
+    q_cluster: Configure, name: str
+) -> None:
+    q_cluster(broker_class=f"{__name__}.{name}", cache="shared")
+
+    assert "cannot renew leases" in found()["django_q.W011"].msg
+
+
+def test_a_function_that_makes_no_broker_now_is_not_looked_into(q_cluster: Configure) -> None:
+    q_cluster(broker_class=f"{__name__}.fail_to_make", cache="shared")
+
+    assert check_settings() == []
 
 
 def test_a_project_may_do_without_a_cache(q_cluster: Configure) -> None:

@@ -102,11 +102,17 @@ def test_the_option_is_taken_from_wherever_options_are(q_cluster: Configure) -> 
     assert [package.get("atomic") for package in sent()] == [True, True, True, False, True]
 
 
+def make_broker(list_key: str | None) -> Memory:
+    """Make a broker, as a project's own function may."""
+    return Memory(list_key)
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
         ({}, "packages are outside the database and the results in the database 'default'"),
         ({"broker_class": "django_q.brokers.memory.Memory"}, "packages are outside the database"),
+        ({"broker_class": f"{__name__}.make_broker"}, "packages are outside the database"),
         ({"broker_class": ".nowhere", "orm": "default", "cached": True}, "go to the cache"),
         ({"orm": "default", "cached": True}, '"cached" is True: results go to the cache'),
         ({"orm": "default", "legacy": "write"}, "clusters of django-q2"),
