@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from django_q import enqueue, signals
+from django_q import signals
 from django_q.brokers import shared_broker
 from django_q.brokers.memory import Memory
 from django_q.enqueue import async_task, async_tasks
@@ -229,68 +229,6 @@ def test_a_receiver_that_raises_stops_nothing(caplog: pytest.LogCaptureFixture) 
 
     assert len(sent()) == 1
     assert "fail raised" in caplog.text
-
-
-# The short way of plain tasks.
-
-
-def without_marks(packages: list[TaskPackage]) -> list[dict[str, Any]]:
-    """What is the same of two tasks that were sent alike."""
-    return [
-        {k: v for k, v in package.items() if k not in ("id", "name", "started")}
-        for package in packages
-    ]
-
-
-@pytest.mark.parametrize(
-    ("settings", "options"),
-    [
-        ({}, {}),
-        ({}, {"group": "g", "timeout": 5, "save": False, "cached": 60, "ack_failure": True}),
-        ({}, {"task_name": "mine", "hook": tasks.write_hook, "max_attempts": 3}),
-        ({"cached": True, "ack_failures": True}, {"color": "red"}),
-        ({"legacy": "write"}, {"color": "red"}),
-        ({"serializer": "json"}, {"q_options": {"group": "g"}, "group": "color"}),
-    ],
-)
-def test_plain_tasks_are_sent_as_all_others(
-    memory: Configure, monkeypatch: pytest.MonkeyPatch, settings: Any, options: Any
-) -> None:
-    memory(**settings)
-
-    def send_two() -> list[TaskPackage]:
-        ids = [async_task(tasks.echo, 1, **options), *async_tasks(tasks.echo, [1], **options)]
-        packages = sent()
-        assert [package["id"] for package in packages] == ids
-        return packages
-
-    short = send_two()
-    monkeypatch.setattr(enqueue, "_is_plain", lambda package: False)
-
-    assert without_marks(short) == without_marks(send_two())
-
-
-@pytest.mark.usefixtures("memory")
-def test_a_receiver_takes_a_task_off_the_short_way() -> None:
-    def receive(task: TaskPackage, **kwargs: Any) -> None:
-        task["cluster"] = "mails"
-
-    signals.pre_enqueue.connect(receive)
-    try:
-        ids = [async_task(tasks.noop), *async_tasks(tasks.noop, [()])]
-    finally:
-        signals.pre_enqueue.disconnect(receive)
-
-    assert sent() == []
-    assert [package["id"] for package in sent("mails")] == ids
-
-
-@pytest.mark.usefixtures("memory")
-def test_every_task_that_is_sent_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("DEBUG", "django-q"):
-        ids = [async_task(tasks.noop), *async_tasks(tasks.noop, [(), ()])]
-
-    assert all(f"[{task_id}] on " in caplog.text for task_id in ids)
 
 
 # Many tasks.
