@@ -90,7 +90,10 @@ class HumanHasher:
 
     def uuid(self, *, words: int = 4, separator: str = "-") -> tuple[str, str]:
         """Draw a random id: the pair `(words, 32 hex digits)`, those of a UUID of version 4."""
-        digest = f"{_random_uuid():032x}"
+        number = _random_uuid()
+        digest = f"{number:032x}"
+        if words == 4:
+            return separator.join(self._four_words(number)), digest
         return self.humanize(digest, words, separator), digest
 
 

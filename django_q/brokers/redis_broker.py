@@ -4,7 +4,6 @@ A receipt is `id:token`; the token begins with the holder. How a queue is kept: 
 """
 
 import functools
-import itertools
 import math
 import os
 import secrets
@@ -65,7 +64,8 @@ class Redis(RedisServer):
         rank = f"{scripts.RANK}{priority:d}" if priority else ""
         kept: list[str] = []
         for batch in _batches(tasks):
-            ids = [os.urandom(16).hex() + rank for _ in batch]
+            drawn = os.urandom(16 * len(batch)).hex()
+            ids = [drawn[start : start + 32] + rank for start in range(0, len(drawn), 32)]
             # Each batch is due a little after the one before.
             wait = _microseconds(delay) + 2 * len(kept) if delay > 0 else 0
             self._call(functools.partial(self._keep, ids=ids, batch=batch, wait=wait))
@@ -75,7 +75,8 @@ class Redis(RedisServer):
     def _keep(self, connection: Any, ids: list[str], batch: list[str], wait: int) -> None:
         # The id of the first package names the call. Whoever repeats it is this thread.
         sent = f"{self._sent}:{self.holder}.{os.getpid()}.{threading.get_ident()}"
-        pairs = list(itertools.chain.from_iterable(zip(ids, batch, strict=True)))
+        pairs = [*ids, *batch]
+        pairs[::2], pairs[1::2] = ids, batch
         if wait or scripts.RANK in ids[0]:
             keys = [self._packages, self._delayed, self._bell, sent, self._ranked, self._later]
             scripts.ENQUEUE_IN_TURN.run(connection, keys, wait, *pairs)

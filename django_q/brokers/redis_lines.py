@@ -13,6 +13,11 @@ from redis.connection import parse_url
 
 from django_q.conf import Conf
 
+try:
+    from hiredis import pack_command
+except ImportError:
+    pack_command = None  # type: ignore[assignment]
+
 #: What the settings may say of a server for which connections of our own do as its client would.
 _PLAIN = frozenset(
     "host port db path unix_socket_path username password client_name connection_class ssl "
@@ -63,7 +68,9 @@ class Lines:
     def _ask(self, *words: Any) -> Any:
         line = self._take()
         try:
-            line.send_command(*words)
+            # What redis-py does before it calls this takes three times as long.
+            packed = line.pack_command(*words) if pack_command is None else [pack_command(words)]
+            line.send_packed_command(packed)
             reply = line.read_response()
         except redis.ResponseError:
             self._idle.append(line)

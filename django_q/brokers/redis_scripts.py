@@ -68,6 +68,13 @@ local function ring(bell)
 end
 """
 
+# Whether this call of a producer was heard before; it repeats one whose reply was lost.
+_HEARD = f"""
+local function is_heard(sent, call)
+  return redis.call('SET', sent, call, 'PX', {SENT_LIFE}, 'GET') == call
+end
+"""
+
 # Priorities. In `ranked` the rank is the score; among equals the member counts, which begins with
 # the place: "1", the moment and a number for those at the end, "0" and what is left of all moments
 # for those that were given back, so that the last of these calls stands in front.
@@ -100,11 +107,10 @@ end
 #: Keep packages at the end of those without a priority; each task of most sites comes this way.
 ENQUEUE = Script(
     RING,
-    f"local SENT_LIFE = {SENT_LIFE}",
+    _HEARD,
     """
 local ids, packages, bell, sent = unpack(KEYS)
-if redis.call('GET', sent) == ARGV[1] then return 0 end
-redis.call('SET', sent, ARGV[1], 'PX', SENT_LIFE)
+if is_heard(sent, ARGV[1]) then return 0 end
 redis.call('HSET', packages, unpack(ARGV))
 local new = {}
 for i = 1, #ARGV, 2 do new[#new + 1] = ARGV[i] end
@@ -119,12 +125,11 @@ ENQUEUE_IN_TURN = Script(
     CLOCK,
     RING,
     RANKS,
-    f"local SENT_LIFE = {SENT_LIFE}",
+    _HEARD,
     """
 local packages, delayed, bell, sent, ranked, later = unpack(KEYS)
 local delay = tonumber(ARGV[1])
-if redis.call('GET', sent) == ARGV[2] then return 0 end
-redis.call('SET', sent, ARGV[2], 'PX', SENT_LIFE)
+if is_heard(sent, ARGV[2]) then return 0 end
 redis.call('HSET', packages, unpack(ARGV, 2))
 local rank, new = rank_of(ARGV[2]), {}
 for i = 2, #ARGV, 2 do
@@ -143,11 +148,10 @@ return 1
 #: Keep packages where django-q2 looks for them.
 ENQUEUE_PLAIN = Script(
     RING,
-    f"local SENT_LIFE = {SENT_LIFE}",
+    _HEARD,
     """
 local plain, bell, sent = unpack(KEYS)
-if redis.call('GET', sent) == ARGV[1] then return 0 end
-redis.call('SET', sent, ARGV[1], 'PX', SENT_LIFE)
+if is_heard(sent, ARGV[1]) then return 0 end
 redis.call('RPUSH', plain, unpack(ARGV, 2))
 ring(bell)
 return 1

@@ -6,6 +6,7 @@ import threading
 import pytest
 import redis
 
+from django_q.brokers import redis_lines
 from django_q.brokers.redis_broker import Redis
 from django_q.brokers.redis_lines import Lines, is_plain
 from django_q.brokers.redis_scripts import Script
@@ -85,8 +86,10 @@ def test_a_client_of_ones_own_is_used(redis_url, q_cluster):
     broker.close()
 
 
+@pytest.mark.parametrize("packer", [redis_lines.pack_command, None])
 @pytest.mark.parametrize("number", [1, 2, 700])
-def test_what_comes_by_lines_is_what_comes_by_the_client(broker, number):
+def test_what_comes_by_lines_is_what_comes_by_the_client(broker, monkeypatch, number, packer):
+    monkeypatch.setattr(redis_lines, "pack_command", packer)
     payloads = [f"Grüße {n}\0\r\n" for n in range(number)]
     assert isinstance(broker._lines, Lines)
 
