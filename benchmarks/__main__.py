@@ -173,6 +173,9 @@ def _judge(made: dict[str, Any], limit: float | None) -> None:
 
 
 if __name__ == "__main__":
-    # An end in order, which takes the workers along.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
-    main()
+    # An end in order, which takes the workers along; `all` must not take it for a failed job.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit("Stopped.") from None

@@ -37,7 +37,7 @@ def path_of(peer: Peer) -> str:
     """
     if peer.name == "ours":
         return str(ROOT)
-    folder = _folder() / "path"
+    folder = ROOT / "build" / "peers-path"
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / "benchmarks"
     if not link.exists():

@@ -19,6 +19,8 @@ _KEEPS = {
     "postgres": "PostgreSQL with fsync off",
     "sqlite": "SQLite (WAL, synchronous normal), but for the files that a peer makes itself",
 }
+#: As Django's guide on databases recommends: django-q2 would open a connection for each package.
+_KEPT_OPEN = {"CONN_MAX_AGE": None}
 
 
 class Ground:
@@ -73,6 +75,7 @@ class Ground:
             "USER": "postgres",
             "HOST": "127.0.0.1",
             "PORT": server.port,
+            **_KEPT_OPEN,
         }
         return server.url.rpartition("/")[0] + f"/{name}", entry
 
@@ -98,6 +101,7 @@ def _sqlite(file: str) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": file,
+        **_KEPT_OPEN,
         "OPTIONS": {
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
             "transaction_mode": "IMMEDIATE",

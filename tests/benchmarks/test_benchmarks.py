@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import goals, plan, report
+from benchmarks import goals, plan, processes, report
 from benchmarks.__main__ import arguments
 from benchmarks.catalogue import PEERS, entry
 from benchmarks.figures import Figure
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 #: What `benchmarks.peers` asks of each of its modules.
@@ -87,6 +88,20 @@ def test_all_writes_a_file_for_each_and_resumes(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["memory-sqlite.json"]
     assert "memory-sqlite took " in first.stderr
     assert "memory-sqlite: is there." in second.stderr
+
+
+def test_a_signal_ends_all_of_it(tmp_path: Path) -> None:
+    words = ["all", "--only", "memory", "--small", "--out", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", *words], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: len(processes.tree(process.pid)) > 1)
+
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+
+    assert process.returncode
+    assert "took" not in told
 
 
 def test_a_budget_that_is_spent_ends_it(tmp_path: Path) -> None:
