@@ -13,6 +13,7 @@ from django.db.models import F, Q, QuerySet
 
 from django_q.conf import Conf
 from django_q.models import Schedule
+from django_q.results.looks import Look
 from django_q.results.trouble import told
 
 #: Columns that every run changes.
@@ -35,6 +36,7 @@ class ScheduleRows:
         #: The database they are in.
         self.alias: str = router.db_for_write(Schedule)
         self._queue = queue
+        self._look: Look | None = None
 
     def active(self) -> QuerySet[Schedule]:
         """Give those that will run some day, the next one first."""
@@ -56,7 +58,10 @@ class ScheduleRows:
 
     def next_due(self) -> datetime | None:
         """Give the next due time of all."""
-        return self.active().values_list("next_run", flat=True).first()
+        if self._look is None:
+            self._look = Look(self.active().values_list("next_run"))
+        first = self._look.first()
+        return None if first is None else first[0]
 
     def claim(self, seen: Mapping[int, State]) -> set[int]:
         """Lock rows by what was seen of them; the ids of those that still say so.

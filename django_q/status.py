@@ -22,9 +22,9 @@ from django_q.humanhash import humanize
 __all__ = ["RunningTask", "Stat", "Status", "WorkerState"]
 
 #: A cluster counts as gone when it has missed two heartbeats.
-_BEATS = 3
+BEATS = 3
 #: Seconds a heartbeat is kept at least: what Django Q does, and a pause that a busy machine makes.
-_SHORTEST_LIFE = 3
+SHORTEST_LIFE = 3
 #: The states of a cluster, by the names of their texts in `Conf`. The names are what is sent: the
 #: texts are in the language of whoever reads.
 _STATES = ("STARTING", "WORKING", "IDLE", "STOPPING", "STOPPED")
@@ -160,7 +160,7 @@ class Stat(Status):
 
     def save(self, broker: Broker | None = None) -> None:
         """Keep the heartbeat until three are due. Raises BrokerUnavailable."""
-        life = max(_SHORTEST_LIFE, math.ceil(_BEATS * Conf.GUARD_CYCLE))
+        life = max(SHORTEST_LIFE, math.ceil(BEATS * Conf.GUARD_CYCLE))
         # JSON whatever packages are: the admin reads it for a list, which opens no pickle.
         text = signing.seal(_as_values(self), "stat", "", serializer="json")
         (broker or shared_broker()).set_stat(self.key, text, life)

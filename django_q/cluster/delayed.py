@@ -18,6 +18,7 @@ from django_q.dispatch import dispatch
 from django_q.exceptions import BrokerError, PayloadTooLarge
 from django_q.models import Delayed
 from django_q.package import Follower
+from django_q.results.looks import Look
 from django_q.results.rejected import Rejection, keep
 from django_q.results.trouble import told
 
@@ -37,6 +38,7 @@ class DelayedPackages:
         self._broker = broker
         self._alias: str = router.db_for_write(Delayed)
         self._next_look = 0.0
+        self._looks: dict[str, Look] = {}
 
     def look(self) -> None:
         """Hand on what is due, when it is time to look; one query a queue where nothing is.
@@ -70,9 +72,11 @@ class DelayedPackages:
     def _due_in(self, queue: str) -> float:
         """Give the seconds until the first package of a queue is due."""
         with told(self._alias, _CANNOT):
-            rows = Delayed.objects.using(self._alias).filter(queue=queue).order_by("due")
-            first = rows.values_list("due", flat=True).first()
-        return _LONGEST_PAUSE if first is None else (first - timezone.now()).total_seconds()
+            if queue not in self._looks:
+                rows = Delayed.objects.using(self._alias).filter(queue=queue).order_by("due")
+                self._looks[queue] = Look(rows.values_list("due"))
+            first = self._looks[queue].first()
+        return _LONGEST_PAUSE if first is None else (first[0] - timezone.now()).total_seconds()
 
     def _hand_on(self, queue: str, most: int) -> int:
         """Send what is due, up to so many packages; how many."""

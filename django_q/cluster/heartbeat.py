@@ -1,4 +1,7 @@
-"""The heartbeat: what the housekeeper tells the world about its cluster every `guard_cycle`."""
+"""The heartbeat: what the housekeeper tells the world about its cluster.
+
+Every `guard_cycle`; every second at least while the cluster is idle and nothing changes.
+"""
 
 import time
 from collections.abc import Sequence
@@ -10,12 +13,17 @@ from django_q.cluster.child import Boot
 from django_q.cluster.scoreboard import Slot, State
 from django_q.conf import Conf
 from django_q.exceptions import BrokerError
-from django_q.status import RunningTask, Stat, WorkerState
+from django_q.status import BEATS, SHORTEST_LIFE, RunningTask, Stat, WorkerState
 
 #: Time between two counts of the queue where each is a paid request.
 _METERED_PERIOD = 30.0
 #: Tasks of one worker that are told by name, those that run longest: a worker may have a thousand.
 _MOST_TASKS = 20
+#: Time between two heartbeats of an idle cluster of which nothing else is to be told: as any other,
+#: it may miss two of them before it counts as gone.
+_REST = SHORTEST_LIFE / BEATS
+#: Fields of a slot that make a heartbeat another one.
+_NEWS = ("state", "pid", "done", "obituary_pid")
 #: How a worker's state reads in a heartbeat.
 _NAMES = {State.BOOTING: "booting", State.IDLE: "idle", State.BUSY: "busy"}
 
@@ -31,10 +39,19 @@ class Heartbeat:
         self._replaced = 0
         self._size = 0
         self._count_again = 0.0
+        self._said: tuple[Any, ...] = ()
+        self._said_at = 0.0
 
     def beat(self) -> None:
-        """Save a heartbeat. Raises BrokerUnavailable."""
-        self._make(self._status()).save(self._broker)
+        """Save a heartbeat, unless it would say the same too soon. Raises BrokerUnavailable."""
+        status, now = self._status(), time.monotonic()
+        news = (status, *(tuple(map(slot.get, _NEWS)) for slot in self._slots))
+        # Half a cycle, so that a beat that comes a little early is not left for the next one.
+        rest = _REST - Conf.GUARD_CYCLE / 2 if status == Conf.IDLE else 0.0
+        if news == self._said and now - self._said_at < rest:
+            return
+        self._make(status).save(self._broker)
+        self._said, self._said_at = news, now
 
     def end(self) -> None:
         """Say that the cluster has stopped, as far as the broker can be reached."""
