@@ -6,8 +6,8 @@ Runs in a worker's main thread, or in place with `sync=True`. The one broad catc
 import asyncio
 import contextlib
 import functools
-import inspect
 import traceback
+import types
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime
 from typing import Any
@@ -68,11 +68,12 @@ def execute(
     is no limit, and no other run.
     """
     started = timezone.now()
-    token = enter(CurrentTask(package, started, None if in_place else time_limit(package), run))
+    limit = time_limit(package)
+    token = enter(CurrentTask(package, started, None if in_place else limit, run))
     try:
         if around is None:
-            return _run(package, soft_limit, started)
-        return around(functools.partial(_run, package, soft_limit, started))
+            return _run(package, soft_limit, started, limit)
+        return around(functools.partial(_run, package, soft_limit, started, limit))
     except RunVoid:
         raise
     except BaseException as error:  # whatever a task raises, SystemExit too, only fails the task
@@ -114,14 +115,17 @@ def _cause(error: BaseException) -> FailureCause:
     return FailureCause.TIMEOUT if is_late else FailureCause.ERROR
 
 
-def _run(task: TaskPackage, soft_limit: SoftLimit, started: datetime) -> Outcome:
+def _run(
+    task: TaskPackage, soft_limit: SoftLimit, started: datetime, limit: float | None
+) -> Outcome:
     # The package is called `task` here for django-q-sentry: it goes through the frames of an error
     # and tells of the task that it finds under that name.
     func = function_of(task)
-    with soft_limit.within(time_limit(task), "The task", task["id"]):
-        send_signal(signals.pre_execute, func=func, task=task)
+    with soft_limit.within(limit, "The task", task["id"]):
+        if signals.pre_execute.receivers:
+            send_signal(signals.pre_execute, func=func, task=task)
         result = func(*task["args"], **task["kwargs"])
-        if inspect.iscoroutine(result):
+        if isinstance(result, types.CoroutineType):
             result = _await(task, result)
     return Outcome(task, True, result, started, timezone.now())
 

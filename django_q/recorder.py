@@ -15,21 +15,17 @@ from django.db.models.signals import post_save
 from django_q import following, signals, uniqueness
 from django_q.brokers import Lease
 from django_q.conf import Conf, logger
-from django_q.executor import (
-    error_text,
-    finished_package,
-    guarded,
-    send_signal,
-)
+from django_q.executor import error_text, finished_package, guarded, send_signal
 from django_q.followers import what_follows
 from django_q.functions import find_function
-from django_q.iterations import is_part, part_of
+from django_q.iterations import part_of
+from django_q.keeping import place_of
 from django_q.models import Task
-from django_q.package import FailureCause, Follower, Outcome, TaskPackage
+from django_q.package import FailureCause, Follower, Outcome
 from django_q.policy import is_over
 from django_q.results.attempts import attempt_values
 from django_q.results.base import Row, encode_row
-from django_q.results.cache import CachedRow, CacheStore, seconds_to_keep
+from django_q.results.cache import CachedRow, CacheStore
 from django_q.results.database import DatabaseStore
 from django_q.results.entries import Entry, write_entries
 from django_q.results.gatherings import Part, keep_parts
@@ -37,6 +33,13 @@ from django_q.soft_limit import SoftLimit
 
 #: Where a row has moments.
 _MOMENTS = tuple(Row._fields.index(name) for name in ("started", "stopped", "enqueued"))
+
+
+#: What is in the package of a task on which nothing hangs but its row.
+_PLAIN = frozenset(
+    ("id", "name", "func", "args", "kwargs", "started", "cluster", "ack_id")
+    + ("group", "timeout", "save", "cached")
+)
 
 
 class Record(NamedTuple):
@@ -120,22 +123,36 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
         if again is not None:
             return outcome, again
         outcome = outcome._replace(again_in=None)
-    outcome, row = _storable(outcome)
+    # Asked before the result is made ready: one that nobody keeps need not be one that can be kept.
+    kept = place_of(outcome)
+    outcome, row = _storable(outcome, with_values=kept.has_values)
+    if not outcome.success:
+        kept = place_of(outcome)
+    has_listener = outcome.package.get("hook") is not None or bool(signals.post_execute.receivers)
+    record = Record(
+        row,
+        None if lease is None else lease.receipt,
+        kept.in_database,
+        kept.in_cache,
+        is_awaited=has_listener or (kept.in_database and post_save.has_listeners(Task)),
+    )
+    is_known = lease is not None and lease.deliveries != 1
+    if outcome.success and not is_known and outcome.package.keys() <= _PLAIN:
+        return outcome, record
+    return outcome, _with_all_that_hangs_on_it(record, row, outcome, lease)
+
+
+def _with_all_that_hangs_on_it(
+    record: Record, row: Row, outcome: Outcome, lease: Lease | None
+) -> Record:
+    """Add to the record of an outcome what follows, what is freed, and whether it goes at all."""
     package = outcome.package
-    # A project without a cache keeps everything in the database, where parts are kept as well.
-    cached = package.get("cached", Conf.CACHED) if Conf.CACHE and not is_part(package) else False
-    to_database = not cached and _is_kept(package, outcome.success)
-    has_listener = package.get("hook") is not None or bool(signals.post_execute.receivers)
     is_known = lease is not None and lease.deliveries != 1
     # A failure without an error was not run any more, for what its runs did to their workers.
     is_done = outcome.error is None or is_over(
         package, outcome.error, lease.deliveries if lease else 1
     )
-    return outcome, Record(
-        row=row,
-        receipt=None if lease is None else lease.receipt,
-        to_database=to_database,
-        to_cache=_cache_time(cached),
+    return record._replace(
         acknowledge=is_done,
         # Of a task that comes back only the last run counts.
         followers=what_follows(outcome) if is_done else (),
@@ -144,7 +161,6 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
             *uniqueness.entries(package, is_done=is_done),
             *following.entries(outcome, is_known=is_known, is_done=is_done),
         ),
-        is_awaited=has_listener or (to_database and post_save.has_listeners(Task)),
         ledger_key=lease.key if is_known and lease is not None else None,
     )
 
@@ -264,9 +280,9 @@ def _log_duplicates(task_ids: Iterable[str]) -> None:
         )
 
 
-def _storable(outcome: Outcome) -> tuple[Outcome, Row]:
+def _storable(outcome: Outcome, *, with_values: bool) -> tuple[Outcome, Row]:
     try:
-        return outcome, encode_row(outcome)
+        return outcome, encode_row(outcome, with_values=with_values)
     except BaseException as error:  # pickling runs code of the result: SystemExit and worse
         kind = type(outcome.result).__name__
         text = f"The result ({kind}) could not be stored: {error_text(error)}"
@@ -282,17 +298,3 @@ def _bare(outcome: Outcome, result: Any) -> Outcome:
     """Give an outcome without its arguments, and with this result."""
     package: Any = outcome.package | {"args": (), "kwargs": {}}
     return outcome._replace(package=package, result=result)
-
-
-def _is_kept(package: TaskPackage, success: bool) -> bool:
-    """Failures always are; successes unless the task or `save_limit` says not to."""
-    if not success:
-        return True
-    kept = package.get("save")
-    if kept is None and is_part(package):
-        return False  # it is kept as a part
-    return Conf.SAVE_LIMIT >= 0 if kept is None else bool(kept)
-
-
-def _cache_time(cached: Any) -> float | bool | None:
-    return seconds_to_keep(cached) if cached else False

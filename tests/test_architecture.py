@@ -37,6 +37,7 @@ FLOORS = (
     ("models", "executor"),
     ("brokers", "results", "migrations", "punctuality", "coroutines"),
     ("iterations", "dispatch", "uniqueness", "followers", "following"),
+    ("keeping",),
     ("recorder", "status", "outbox", "states"),
     ("enqueue", "monitor", "cancelling"),
     ("schedule_package", "schedule_rows"),

@@ -230,11 +230,11 @@ class Clerk(threading.Thread):
             return []
         if not leases and wait and time.monotonic() - asked < _EMPTY_PAUSE:
             time.sleep(Conf.POLL)  # a broker of one's own that does not wait
+        until, recall = asked + Conf.RETRY, self._slot.get("recall")
         for lease in leases:
-            lease.until = asked + Conf.RETRY
+            lease.until, lease.recall = until, recall
             lease.queue = lease.queue or self._broker.list_key
             lease.key = package_key(lease.queue, lease.id, lease.payload)
-            lease.recall = self._slot.get("recall")
         return leases
 
     def _take_in(self, leases: list[Lease]) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 #: Room for unsettled outcomes in each of two halves: seven of tasks with arguments of 100 KB. What
 #: has no room is settled by itself while the worker waits, which takes twice the CPU of all else.
 JOURNAL_SIZE = 1024 * 1024
-#: What small ones keep to, about a hundred in each half: pages that nobody writes take no memory.
-_COMMON_SIZE = 128 * 1024
+#: What small ones keep to, a batch of them in each half (`outbox`; some 400 bytes each): pages that
+#: nobody writes take no memory.
+_COMMON_SIZE = 192 * 1024
 
 _INTEGER = struct.Struct("<q")
 _ENTRY_HEADER = struct.Struct("<QII")  # generation, length, crc

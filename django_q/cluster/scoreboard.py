@@ -25,8 +25,8 @@ from django_q.cluster.shared_memory import SharedMemory, whole_pages
 #: Room for one mark: receipt (SQS: up to 1 KiB), ids and names. A worker with a thousand places has
 #: 8 MiB of them: the bound of `threads` and `async_concurrency`.
 _MARK_SIZE = 4 * 1024
-#: Room for the receipts that wait: some hundred of ours, thirty of SQS.
-_HOLDINGS_SIZE = 32 * 1024
+#: Room for the receipts that wait, or are not settled yet: a thousand of ours, sixty of SQS.
+_HOLDINGS_SIZE = 64 * 1024
 #: The longest receipt, of SQS.
 _RECEIPT_SIZE = 1024
 

@@ -9,7 +9,6 @@ import signal
 import threading
 import time
 import types
-from typing import Any
 
 from django.utils import timezone
 
@@ -129,7 +128,7 @@ class Worker:
             package = self._open(lease, past)
             if package is not None:
                 # Where it comes from, for receivers: the keys are Django Q's.
-                package |= {"cluster": lease.queue, "ack_id": lease.receipt}
+                package["cluster"], package["ack_id"] = lease.queue, lease[0]
                 self._run(lease, package, past)
         except ResultsUnavailable:
             self._clerk.give_back(lease)
@@ -141,7 +140,7 @@ class Worker:
         if self._slot.get("recall") != lease.recall:
             return False  # this process was stuck, and the housekeeper gave back what waited here
         # What may have lapsed another worker may have already.
-        return lease.receipt is None or time.monotonic() < lease.until
+        return lease[0] is None or time.monotonic() < lease.until
 
     def _pause(self, seconds: float) -> None:
         """Let time pass while the books do not answer."""
@@ -246,11 +245,12 @@ class Worker:
         elif phase in (Phase.RUNNING, Phase.AFTER) and package is not None:
             limit = time_limit(package)
         until = 0.0 if limit is None else now + limit + Conf.GRACE
-        mark: tuple[Any, ...] = (phase, lease.receipt, lease.key, now, until)
-        if package is not None:
-            name = str(package["name"])[:100]
-            mark += (package["id"], name, function_path(package["func"]))
-        self._slot.write_mark(Mark(*mark), lease.place)
+        if package is None:
+            mark = Mark(phase, lease[0], lease.key, now, until)
+        else:
+            name, path = str(package["name"])[:100], function_path(package["func"])
+            mark = Mark(phase, lease[0], lease.key, now, until, package["id"], name, path)
+        self._slot.write_mark(mark, lease.place)
 
     def _finish(self, lease: Lease, outcome: Outcome, record: Record) -> None:
         place = self._keep(outcome, record)

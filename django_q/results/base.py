@@ -62,31 +62,35 @@ class ResultStore:
         raise NotImplementedError
 
 
-def encode_row(outcome: Outcome) -> Row:
-    """Make the row of an outcome. Runs user code (pickling) and raises whatever that raises."""
+def encode_row(outcome: Outcome, *, with_values: bool = True) -> Row:
+    """Make the row of an outcome. Runs user code (pickling) and raises whatever that raises.
+
+    Not so without the values (arguments and result): a row that nobody keeps has no use for them.
+    """
     package = outcome.package
-    hook = package.get("hook")
+    hook, group, cluster = package.get("hook"), package.get("group"), package.get("cluster")
+    # Fields by their position, in the order of `Row`: with so many, names would double the cost.
     return Row(
-        id=package["id"],
-        name=str(package["name"]),
-        func=str(package.get("shown_as") or function_path(package["func"])),
-        hook=None if hook is None else function_path(hook),
-        args=seal_value(tuple(package["args"])),
-        kwargs=seal_value(package["kwargs"]),
-        result=seal_value(outcome.result),
-        group=_text(package.get("group")),
-        cluster=_text(package.get("cluster")) or Conf.CLUSTER_NAME,
-        started=outcome.started,
-        stopped=outcome.stopped,
-        success=outcome.success,
-        attempt_count=package.get("attempt", 1),
-        enqueued=package["started"],
-        worker=worker_name(),
+        package["id"],
+        str(package["name"]),
+        str(package.get("shown_as") or function_path(package["func"])),
+        None if hook is None else function_path(hook),
+        seal_value(tuple(package["args"])) if with_values else None,
+        seal_value(package["kwargs"]) if with_values else None,
+        seal_value(outcome.result) if with_values else None,
+        None if group is None else str(group),
+        (None if cluster is None else str(cluster)) or Conf.CLUSTER_NAME,
+        outcome.started,
+        outcome.stopped,
+        outcome.success,
+        package.get("attempt", 1),
+        package["started"],
+        worker_name(),
         # The plain text: JSON has no words for a member of an enum.
-        cause=None if outcome.cause is None else outcome.cause.value,
-        error=None if outcome.error is None else function_path(type(outcome.error)),
-        priority=_priority(package.get("priority")),
-        run_at=_moment(package.get("run_at")),
+        None if outcome.cause is None else outcome.cause.value,
+        None if outcome.error is None else function_path(type(outcome.error)),
+        _priority(package.get("priority")),
+        _moment(package.get("run_at")),
     )
 
 
@@ -119,10 +123,6 @@ def worker_name() -> str:
 @functools.lru_cache(maxsize=1)
 def _name_of(pid: int) -> str:
     return f"{socket.gethostname()[:80]}:{pid}"
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
 
 
 # Of a package that another program wrote, or a receiver of `pre_enqueue` added to, nobody has

@@ -5,7 +5,7 @@ Used by the database store only. It decides nothing: errors come out as the data
 
 import functools
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +23,8 @@ _OVERHEAD = 8192
 #: Bytes that every server takes, so that none is asked: half of the smallest default of a MySQL.
 _NEVER_TOO_LARGE = 2**19
 _STARTED = Row._fields.index("started")
+#: Moments by which it is seen what a database's driver wants.
+_SAMPLES = (datetime(2026, 1, 2, 3, 4, 5, 67, UTC), datetime(1999, 12, 31, tzinfo=UTC))
 #: Columns that a run overwrites in the row of a failed one. `success` is not among them: MySQL
 #: assigns from left to right, so what the conditions look at must come last.
 _OVERWRITTEN = [name for name in Row._fields if name not in ("id", "attempt_count", "success")]
@@ -154,7 +156,20 @@ class RowWriter:
         ]
 
     def _adapter(self) -> Callable[[datetime], Any]:
-        """Give what turns a moment into the driver's value."""
+        """Give what turns a moment into the driver's value: three in each row."""
+        plain = self._plain_adapter()
+
+        def quick(moment: datetime) -> Any:
+            return str(moment)[:-6] if moment.tzinfo is UTC else plain(moment)
+
+        if self._connection.timezone is not UTC:
+            return plain
+        # 0.4 us instead of 1 where the text is wanted, without its "+00:00".
+        is_same = all(quick(moment) == plain(moment) for moment in _SAMPLES)
+        return quick if is_same else plain
+
+    def _plain_adapter(self) -> Callable[[datetime], Any]:
+        """Give what does so for any moment and database."""
         connection = self._connection
         adapt, zone = connection.ops.adapt_datetimefield_value, connection.timezone
         has_zones = connection.features.supports_timezones
@@ -174,11 +189,17 @@ class RowWriter:
         return adapted
 
     def _check_sizes(self, rows: Sequence[Row]) -> None:
+        if sum(_length(row.args, row.kwargs, row.result) for row in rows) <= _NEVER_TOO_LARGE:
+            return
         for row in rows:
             texts = row.args, row.kwargs, row.result
             # Quicker than `size_of`, and hardly ever more than this.
             if sum(map(len, filter(None, texts))) > _NEVER_TOO_LARGE:
                 check_size(self.alias, size_of(texts))
+
+
+def _length(args: str | None, kwargs: str | None, result: str | None) -> int:
+    return len(args or "") + len(kwargs or "") + len(result or "")
 
 
 def size_of(texts: Sequence[str | None]) -> int:

@@ -101,8 +101,8 @@ def test_where_acknowledgements_are_paid_for_they_wait_longer(
     assert outbox.is_due(clock.now)
 
 
-def test_a_hundred_make_a_batch(outbox: Outbox, clock: Clock) -> None:
-    assert fill(outbox, 100)[-1]
+def test_some_hundred_make_a_batch(outbox: Outbox, clock: Clock) -> None:
+    assert fill(outbox, 400)[-1]
 
     assert outbox.is_due(clock.now)
 
@@ -145,12 +145,12 @@ def test_a_batch_is_settled_in_order_and_its_receipts_are_done(
 
 
 def test_a_heap_is_settled_in_several_batches(outbox: Outbox, books: Books) -> None:
-    fill(outbox, 450)
+    fill(outbox, 1700)
 
     receipts = [outbox.settle() for _ in range(3)]
 
-    assert [len(batch) for batch in books.batches] == [200, 200, 50]
-    assert sum(receipts, []) == [str(number) for number in range(450)]
+    assert [len(batch) for batch in books.batches] == [800, 800, 100]
+    assert sum(receipts, []) == [str(number) for number in range(1700)]
 
 
 def test_what_has_no_receipt_is_settled_too(outbox: Outbox, books: Books) -> None:

@@ -71,14 +71,14 @@ def test_where_calls_are_paid_for_a_batch_may_take_longer(clock: Clock) -> None:
 
 
 def test_quick_batches_make_room_for_larger_ones(clock: Clock) -> None:
-    assert fill(Room(Memory()), clock, 10, 0.01) == [1, 2, 4, 8, 16, 32, 64, 128, 200, 200]
+    assert fill(Room(Memory()), clock, 11, 0.01) == [1, 2, 4, 8, 16, 32, 64, 128, 256, 400, 400]
 
 
 def test_slow_batches_take_room_away(clock: Clock) -> None:
     room = Room(Memory())
     fill(room, clock, 10, 0.01)
 
-    assert fill(room, clock, 10, 0.5) == [200, 100, 50, 25, 12, 6, 3, 1, 1, 1]
+    assert fill(room, clock, 10, 0.5) == [400, 200, 100, 50, 25, 12, 6, 3, 1, 1]
 
 
 def test_a_batch_that_was_not_full_says_nothing_about_the_pace(clock: Clock) -> None:
@@ -139,7 +139,7 @@ def test_what_is_held_counts_for_the_limit_of_the_queue(clock: Clock, q_cluster:
 def test_caps_that_are_not_set_cap_nothing(clock: Clock, q_cluster: Configure) -> None:
     q_cluster(workers=1, queue_limit=None)
 
-    assert max(fill(Room(Memory()), clock, 10, 0.01)) == 200
+    assert max(fill(Room(Memory()), clock, 10, 0.01)) == 400
 
 
 def test_without_renewal_packages_come_one_at_a_time(clock: Clock) -> None:

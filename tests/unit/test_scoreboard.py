@@ -123,13 +123,13 @@ def test_a_beat_is_a_moment(slot: Slot) -> None:
 
 
 def test_some_hundred_receipts_fit(slot: Slot) -> None:
-    ours = tuple(f"{n:032x}:{'0' * 12}.{'0' * 16}" for n in range(300))
-    sqs = [f"{n:01024}" for n in range(60)]
+    ours = tuple(f"{n:032x}:{'0' * 12}.{'0' * 16}" for n in range(900))
+    sqs = [f"{n:01024}" for n in range(90)]
 
     assert slot.write_holdings(Holdings("holder", ours))
-    assert slot.write_holdings(Holdings("holder", tuple(sqs[:30])))
+    assert slot.write_holdings(Holdings("holder", tuple(sqs[:60])))
     assert not slot.write_holdings(Holdings("holder", tuple(sqs)))
-    assert slot.read_holdings() == Holdings("holder", tuple(sqs[:30]))
+    assert slot.read_holdings() == Holdings("holder", tuple(sqs[:60]))
 
 
 def test_the_longest_mark_fits(slot: Slot) -> None:
