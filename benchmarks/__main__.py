@@ -113,7 +113,8 @@ def _entries(options: argparse.Namespace) -> list[Entry]:
 def _all(options: argparse.Namespace) -> None:
     """Measure one after another of `plan.JOBS`, the most telling first, until the time is over.
 
-    Each is written as soon as it is done, so that a run that was cut short can be resumed.
+    Each is written as soon as it is done, so that a run that was cut short can be resumed; the
+    pictures are drawn in the end.
     """
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,6 +142,9 @@ def _all(options: argparse.Namespace) -> None:
         print(report.markdown(made), flush=True)
         minutes = (time.monotonic() - began) / 60
         print(f"{job.name} took {made['seconds']} s; {minutes:.1f} min so far.", file=sys.stderr)
+    if not options.small:
+        for path in folder.glob("*.json"):
+            _plot(json.loads(path.read_text()), str(folder))
 
 
 def _show(made: dict[str, Any], options: argparse.Namespace) -> None:
@@ -152,14 +156,14 @@ def _show(made: dict[str, Any], options: argparse.Namespace) -> None:
     if options.json:
         Path(options.json).write_text(json.dumps(made, indent=1) + "\n")
     if options.plots:
-        Path(options.plots).mkdir(parents=True, exist_ok=True)
-        script = Path(__file__).with_name("plots.py")
-        subprocess.run(  # noqa: S603
-            [environments.python_that_plots(), str(script), options.plots],
-            input=json.dumps(made),
-            text=True,
-            check=True,
-        )
+        _plot(made, options.plots)
+
+
+def _plot(made: dict[str, Any], folder: str) -> None:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    script = Path(__file__).with_name("plots.py")
+    words = [environments.python_that_plots(), str(script), folder]
+    subprocess.run(words, input=json.dumps(made), text=True, check=True)  # noqa: S603
 
 
 def _judge(made: dict[str, Any], limit: float | None) -> None:

@@ -66,7 +66,7 @@ JOBS = (
         "ours,huey,taskiq",
         "django-q2,dramatiq:bare,celery,rq:simple",
         repeat=3,
-        rest="--tasks 60",
+        rest="--tasks 50",
     ),
     Job(
         "latency",
@@ -74,7 +74,7 @@ JOBS = (
         "ours,pgqueuer,procrastinate",
         "django-q2,django-tasks-db",
         repeat=3,
-        rest="--tasks 60",
+        rest="--tasks 50",
     ),
     Job(
         "latency",
@@ -82,15 +82,15 @@ JOBS = (
         "ours,huey",
         "django-q2,django-tasks-db",
         repeat=3,
-        rest="--tasks 60",
+        rest="--tasks 50",
     ),
-    Job("enqueue", "redis", "ours,huey,dramatiq:bare,rq", "django-q2,taskiq,celery"),
+    Job("enqueue", "redis", "ours,huey,dramatiq:bare", "rq,django-q2,taskiq,celery"),
     Job("enqueue", "postgres", "ours,pgqueuer,procrastinate", "django-q2,django-tasks-db"),
     Job("enqueue", "sqlite", "ours,huey,huey:loose", "django-q2,django-tasks-db"),
     Job("memory", "redis", "ours", repeat=1, rest="--tasks 200000"),
     Job("memory", "postgres", "ours", repeat=1, rest="--tasks 200000"),
     Job("memory", "sqlite", "ours", repeat=1, rest="--tasks 200000"),
-    Job("cpu", "redis", "ours,huey", "dramatiq:bare,taskiq,celery,django-q2", rest="--tasks 400"),
+    Job("cpu", "redis", "ours,huey", "dramatiq:bare,taskiq,celery", rest="--tasks 400"),
     *(
         Job(
             "backlog",
@@ -102,6 +102,6 @@ JOBS = (
         for broker in ("redis", "postgres", "sqlite")
     ),
     Job("payload", "redis", "ours,ours:bare,bare", repeat=3),
-    Job("growth", "redis", "ours", repeat=3),
+    Job("growth", "redis", "ours", repeat=2),
     Job("io", "redis", "ours,ours:async,dramatiq:bare,huey", "taskiq,celery", repeat=3),
 )

@@ -24,8 +24,8 @@ def prepare() -> None:
 
 
 def commands() -> list[list[str]]:
-    """As many workers as processes; ten jobs side by side, which hides its round trips."""
-    words = ["django", "procrastinate", "worker", "-c", str(_SCENE.concurrency or 10)]
+    """As many workers as processes; 30 jobs side by side, which hides its round trips."""
+    words = ["django", "procrastinate", "worker", "-c", str(_SCENE.concurrency or 30)]
     return [words] * _SCENE.workers
 
 

@@ -16,11 +16,14 @@ from benchmarks.scene import Scene
 _SCENE = Scene.here()
 django.setup()
 
+# redis-py ends a read after 5 s, and with it the worker that listens; while a worker is stopped and
+# its queue is filled, more passes.
+_PATIENT = {"socket_timeout": None}
 if _SCENE.stores:
     results_in = RedisAsyncResultBackend(_SCENE.url, prefix_str="result")
-    broker = RedisStreamBroker(_SCENE.url).with_result_backend(results_in)
+    broker = RedisStreamBroker(_SCENE.url, **_PATIENT).with_result_backend(results_in)
 else:
-    broker = ListQueueBroker(_SCENE.url)
+    broker = ListQueueBroker(_SCENE.url, **_PATIENT)
 _TASKS = {
     kind: broker.task(task_name=kind)(getattr(tasks, f"{kind}_async"))
     for kind in ("noop", "wait", "spin")
