@@ -22,7 +22,7 @@ from django_q.exceptions import ConfigurationError
 from django_q.masks import shown
 
 #: Settings that are lists of strings and nothing else.
-_TEXTS = ("functions", "signing_key")
+_TEXTS = ("functions", "signing_key", "preload")
 #: Longest name of a queue: the width of its columns.
 _LONGEST_NAME = 100
 
@@ -114,6 +114,7 @@ class Settings:
     guard_cycle: float = _setting(0.5, "Time between two heartbeats.", "s", 0.05, 60)
     cpu_affinity: int = _setting(0, "Processors each worker may use; 0: all.", "cores", 0)
     start_method: str | None = _setting(None, "`fork`, `forkserver` or `spawn`; None: by platform.")
+    preload: list[str] | None = _setting(None, "Modules to import before the workers are forked.")
     shutdown_timeout: float = _setting(25, "Time running tasks get when the cluster stops.", "s", 0)
     health_file: str | None = _setting(None, "File that is touched while the cluster is healthy.")
     scheduler: bool = _setting(True, "Run schedules in this cluster.")

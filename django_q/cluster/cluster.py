@@ -19,7 +19,7 @@ from django_q.brokers.several import served_queues
 from django_q.cluster.child import run_function
 from django_q.cluster.offspring import Plan
 from django_q.cluster.room import count_places
-from django_q.cluster.sharing import prepare_fork
+from django_q.cluster.sharing import preload, prepare_fork
 from django_q.cluster.supervisor import Supervisor
 from django_q.cluster.title import set_title
 from django_q.conf import Conf, logger
@@ -61,6 +61,9 @@ class Cluster:
         """
         check_broker(self.broker)
         self.pid = os.getpid()
+        if _start_method() == "fork":
+            # Before the look at threads, which a module may start.
+            preload(Conf.PRELOAD or ())
         context = self._context()
         plan = Plan(
             str(self.cluster_id),
@@ -145,7 +148,7 @@ class Cluster:
         return self.sentinel is not None and not self.sentinel.is_alive()
 
     def _context(self) -> multiprocessing.context.BaseContext:
-        method = Conf.START_METHOD or ("fork" if sys.platform == "linux" else "spawn")
+        method = _start_method()
         if method == "fork" and threading.active_count() > 1:
             names = ", ".join(
                 t.name for t in threading.enumerate() if t is not threading.main_thread()
@@ -156,6 +159,10 @@ class Cluster:
             )  # fmt: skip
             method = "forkserver"
         return multiprocessing.get_context(method)
+
+
+def _start_method() -> str:
+    return str(Conf.START_METHOD or ("fork" if sys.platform == "linux" else "spawn"))
 
 
 def run_started(cluster_id: str, queue: str) -> int:

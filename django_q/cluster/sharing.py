@@ -6,12 +6,14 @@ A page of memory is shared until somebody writes to it, and what a child loads i
 import contextlib
 import gc
 import importlib
+from collections.abc import Iterable
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.utils import load_backend
 
 from django_q.cluster.child import ROLES
+from django_q.exceptions import ConfigurationError
 
 #: What is loaded in any case, and elsewhere not before it is first needed.
 _NEEDED = (
@@ -23,6 +25,21 @@ _NEEDED = (
     # The housekeeper, which looks into the modules `tasks` of all apps, and this is one.
     "django_q.tasks",
 )
+
+
+def preload(paths: Iterable[str]) -> None:
+    """Import modules of the project that its workers are to share.
+
+    Raises ConfigurationError for one that cannot be imported.
+    """
+    for path in paths:
+        try:
+            importlib.import_module(path)
+        except Exception as error:  # code of the project
+            raise ConfigurationError(
+                f'Q_CLUSTER["preload"] names {path!r}, which cannot be imported: '
+                f"{type(error).__name__}: {error}"
+            ) from error
 
 
 def prepare_fork() -> None:

@@ -52,6 +52,28 @@ def test_a_worker_loads_nothing_that_the_supervisor_could_share(
     assert {name for name in loaded - shared if not name.startswith("tests")} == set()
 
 
+def test_what_is_preloaded_is_shared(
+    database: str, q_cluster: Start, cluster: Start, before_fork: Path
+) -> None:
+    q_cluster(orm=database, start_method="fork", preload=["tests.site.shared", "wave"])
+    cluster()
+
+    loaded = wait_task(async_task("tests.site.shared.loaded")).result
+
+    assert {"tests.site.shared", "wave"} <= set(loaded) & set(before_fork.read_text().split())
+
+
+def test_what_cannot_be_preloaded_ends_it_with_the_reason(
+    database: str, q_cluster: Start, cluster: Start
+) -> None:
+    q_cluster(orm=database, start_method="fork", preload=["tests.site.forgotten"])
+
+    started = cluster(wait=False)
+
+    assert started.wait() == 1
+    assert "Q_CLUSTER[\"preload\"] names 'tests.site.forgotten'" in started.log()
+
+
 @on("redis", "sqlite")
 def test_a_worker_has_little_memory_for_itself(
     place: dict[str, Any], q_cluster: Start, cluster: Start
