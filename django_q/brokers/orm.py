@@ -19,6 +19,7 @@ from django.utils import timezone
 from django_q.brokers import orm_trouble
 from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
+from django_q.brokers.orm_progress import Progress
 from django_q.brokers.orm_rows import Rows
 from django_q.brokers.orm_wait import LONGEST, Poll, watch_for
 from django_q.conf import Conf
@@ -58,6 +59,7 @@ class ORM(Broker):
                 f"the aliases in DATABASES are {', '.join(sorted(connections.databases))}."
             )
         self._watch: Poll | None = None
+        self._progress = Progress()
 
     # -- connections -----------------------------------------------------------------------
 
@@ -124,7 +126,7 @@ class ORM(Broker):
     def _claim(self, rows: Rows, limit: int) -> list[Lease]:
         # One token for the leases of one call, and never again, whatever forks.
         token = f"{self.holder}.{secrets.token_hex(8)}"
-        claimed = rows.claim(limit, token)
+        claimed = rows.claim(limit, token, self._progress)
         return [Lease(f"{id}:{token}", payload, str(id), count) for id, payload, count in claimed]
 
     def timeout(self, task: Any) -> datetime:
@@ -155,10 +157,12 @@ class ORM(Broker):
         self, receipts: Sequence[str], delay: float = 0.0, *, counted: bool = False
     ) -> None:
         """Give back what these receipts still hold."""
+        self._progress.forget()
         self._run(lambda rows: rows.release(_held(receipts), delay, uncount=not counted))
 
     def release_holder(self, holder: str) -> int:
         """Give back all leases whose token begins with this holder."""
+        self._progress.forget()
         return self._run(lambda rows: rows.release(rows.held_by(holder), 0.0, uncount=True))
 
     def delete(self, task_id: str) -> bool:

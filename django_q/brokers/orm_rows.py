@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_q.brokers.orm_progress import Progress
 from django_q.brokers.orm_sql import LONGEST_LIST, Lists, moment, statements
 from django_q.brokers.orm_wait import channel
 from django_q.conf import Conf
@@ -102,12 +103,11 @@ class Rows:
 
     # -- lend ------------------------------------------------------------------------------
 
-    def claim(self, limit: int, token: str) -> list[tuple[int, str, int]]:
+    def claim(self, limit: int, token: str, progress: Progress) -> list[tuple[int, str, int]]:
         """Lend up to `limit` rows, by priority, oldest first: id, payload, deliveries of each."""
         limit = min(limit, self._lists.longest)
         if self._is_postgresql:
-            values = [self._key, self._key, self._key, self._moment(), limit, limit]
-            claimed = self._fetch(self._sql.claim, [*values, self._moment(Conf.RETRY), token])
+            claimed = self._claim_at_once(limit, token, progress)
         elif self._connection.in_atomic_block:
             claimed = self._claim_in_steps(limit, token, None)
         # An idle look must not write: on SQLite writers wait for each other.
@@ -117,6 +117,21 @@ class Rows:
         else:
             claimed = []
         return [(id, payload, deliveries) for id, payload, deliveries in claimed]
+
+    def _claim_at_once(self, limit: int, token: str, progress: Progress) -> list[tuple[Any, ...]]:
+        place = progress.place()
+        if place is None:
+            text, values = self._sql.claim, [self._key, self._key, self._key, self._moment()]
+        else:
+            text, values = self._sql.claim_since, [self._key, place[0], place[0]]
+            values += [self._key, self._key, self._moment(), *place]
+        values += [limit, limit, self._moment(Conf.RETRY), token]
+        claimed = self._fetch(text, values)
+        progress.note(claimed, limit, is_whole=place is None)
+        found = [row[:3] for row in claimed]
+        if place is not None and len(found) < limit:
+            found += self._claim_at_once(limit - len(found), token, progress)
+        return found
 
     def _claim_in_steps(
         self, limit: int, token: str, ready: list[int] | None

@@ -44,21 +44,27 @@ class _Words:
     """
     queue: str = '"django_q_ormq"'
     heartbeat: str = '"django_q_heartbeat"'
-    #: What is ready of one priority, oldest first.
-    ready: str = """FROM {queue} WHERE "key" = %s AND "priority" = {rank} AND "lock" <= {moment}
-        ORDER BY "lock", "id\""""
+    #: What is ready of one priority; oldest first.
+    ready: str = 'FROM {queue} WHERE "key" = %s AND "priority" = {rank} AND "lock" <= {moment}'
+    oldest: str = 'ORDER BY "lock", "id"'
+    #: Not what is older than the last one lent, of its priority.
+    since: str = """AND "lock" >=
+        CASE WHEN {rank} = %s THEN TO_TIMESTAMP(%s) ELSE '-infinity'::timestamptz END"""
     rank: str = "%s"
     #: When the first row of a priority is ready.
     first: str = """(SELECT {until} FROM {queue} WHERE "key" = %s AND "priority" = ranks."priority"
         AND "lock" IS NOT NULL ORDER BY "lock" LIMIT 1)"""
     #: The priorities, highest first. An index scan for each (https://wiki.postgresql.org/wiki/
     #: Loose_indexscan), made only as far as they are asked for.
-    ranks: str = """ranks ("priority") AS (
-        SELECT MAX("priority") FROM {queue} WHERE "key" = %s
-        UNION ALL SELECT (
+    ranks: str = """ranks ("priority") AS ({highest} UNION ALL {lower})"""
+    highest: str = 'SELECT MAX("priority") FROM {queue} WHERE "key" = %s'
+    lower: str = """SELECT (
             SELECT MAX(q."priority") FROM {queue} AS q
             WHERE q."key" = %s AND q."priority" < ranks."priority"
-        ) FROM ranks WHERE ranks."priority" IS NOT NULL)"""
+        ) FROM ranks WHERE ranks."priority" IS NOT NULL"""
+    #: The same when one priority is known, at whose end are the leases, most of them dead.
+    ranks_since: str = """ranks ("priority") AS (SELECT COALESCE(
+        ({highest} AND "priority" > %s), %s::smallint) UNION ALL {lower})"""
     #: Priorities and when their first rows are ready.
     levels: str = """WITH RECURSIVE {ranks}
         SELECT "priority", {first} FROM ranks WHERE "priority" IS NOT NULL"""
@@ -116,7 +122,7 @@ class Statements:
     #: whatever the database.
     levels = "{levels}"
     #: Choose what is lent of one priority, oldest first.
-    choose = 'SELECT "id", "payload", "deliveries" + 1 {ready} LIMIT %s {for_update}'
+    choose = 'SELECT "id", "payload", "deliveries" + 1 {ready} {oldest} LIMIT %s {for_update}'
     #: Lend the chosen ones.
     lend = """UPDATE {queue} SET
         "lock" = {moment}, "token" = %s, "deliveries" = "deliveries" + 1 WHERE {listed}"""
@@ -127,7 +133,7 @@ class Statements:
     claim = """WITH RECURSIVE {ranks},
         chosen AS MATERIALIZED (
             SELECT ranks."priority", ready."id", ready."lock" FROM ranks CROSS JOIN LATERAL (
-                SELECT "id", "lock" {ready} LIMIT (SELECT %s) {for_update}
+                SELECT "id", "lock" {ready} {oldest} LIMIT (SELECT %s) {for_update}
             ) AS ready LIMIT %s
         ),
         lent AS (
@@ -136,8 +142,12 @@ class Statements:
             FROM chosen WHERE q."id" = chosen."id"
             RETURNING q."id", q."payload", q."deliveries", q."priority", chosen."lock" AS was
         )
-        SELECT "id", "payload", "deliveries" FROM lent ORDER BY "priority" DESC, was, "id"
+        SELECT "id", "payload", "deliveries", "priority", EXTRACT(EPOCH FROM was)::float8
+        FROM lent ORDER BY "priority" DESC, was, "id"
     """
+    #: The same from where the last one ended: what was lent is dead, but stands in the index until
+    #: the next vacuum, and a claim from the beginning reads all of it.
+    claim_since = claim.replace("{oldest}", "{since} {oldest}").replace("{ranks}", "{ranks_since}")
     #: Change nothing, but become the one who writes (SQLite). Who reads first and then writes in
     #: one transaction fails when somebody else wrote in between, and waiting does not help.
     write = 'UPDATE {queue} SET "token" = "token" WHERE "id" = 0'
