@@ -1,12 +1,12 @@
 """Turns values into signed text and back: Django's signatures, with keys derived once.
 
-Two formats. *Ours* is `~b<head><data>`, both in base64 (RFC 4648, section 4). The head is the
-kind of the data (`p` pickle, `j` JSON, `P` and `J` the same behind zlib), the time in seconds
-since 1970, and the HMAC-SHA256 of these two and the data. Its key binds project, purpose and
-queue, so that a heartbeat or a cached result cannot be taken for a task. Signed is what stands
-behind base64, which is shorter, and the alphabet is the one that needs no second pass: a package
-may have megabytes. *Legacy* is Django Q's: `django.core.signing.dumps` with the project's name as
-salt.
+Two formats. *Ours* is `~b<head><data>`, both in base64 (RFC 4648, section 4), or for JSON, which
+is ASCII, `~t<head><data>` with the data as they are. The head is the kind of the data (`p`
+pickle, `j` JSON, `P` and `J` the same behind zlib), the time in seconds since 1970, and the
+HMAC-SHA256 of these two and the data. Its key binds project, purpose and queue, so that a
+heartbeat or a cached result cannot be taken for a task. Signed is what stands behind base64,
+which is shorter, and the alphabet is the one that needs no second pass: a package may have
+megabytes. *Legacy* is Django Q's: `django.core.signing.dumps` with the project's name as salt.
 
 Our first format, which is still read, was `~p.<data>:<time>:<signature>`, by Django's signer,
 with the kinds `p`, `pz`, `j` and `jz`.
@@ -40,14 +40,14 @@ __all__ = ["BadSignature", "PickleSerializer", "SignedPackage", "seal", "unseal"
 
 #: First character of our formats; no base64 text begins with it.
 _MARK = "~"
-#: What ours begins with.
-_OURS = f"{_MARK}b"
+#: What ours begins with: base64, text.
+_BASE64, _TEXT = _OURS = (f"{_MARK}b", f"{_MARK}t")
 #: Bytes of the time and of the signature. With the kind that is a multiple of three, so that base64
 #: has the head to itself.
 _TIME_SIZE, _DIGEST_SIZE = 6, 32
 #: What is signed with the data, and the length of all that stands before them in the text.
 _SIGNED_HEAD = 1 + _TIME_SIZE
-_HEAD_END = len(_OURS) + (_SIGNED_HEAD + _DIGEST_SIZE) // 3 * 4
+_HEAD_END = len(_BASE64) + (_SIGNED_HEAD + _DIGEST_SIZE) // 3 * 4
 #: What stood before the dot in our first format, and the kind that it is now.
 _FIRST_KINDS = {"~p": b"p", "~pz": b"P", "~j": b"j", "~jz": b"J"}
 
@@ -113,7 +113,9 @@ def seal(obj: Any, purpose: str, queue: str, serializer: str | None = None) -> s
 def _signed(kind: bytes, data: bytes, purpose: str, queue: str) -> str:
     head = kind + int(time.time()).to_bytes(_TIME_SIZE)
     head += _signer_for(Conf.version, purpose, queue).digest(head, data)
-    return f"{_OURS}{_base64(head)}{_base64(data)}"
+    if kind == b"j" and data.isascii():
+        return f"{_TEXT}{_base64(head)}{data.decode('ascii')}"
+    return f"{_BASE64}{_base64(head)}{_base64(data)}"
 
 
 def serialized(obj: Any, serializer: str) -> bytes:
@@ -131,7 +133,8 @@ def unseal(text: str, purpose: str, queue: str) -> Any:
     a pickle where those are refused.
     """
     signer = _signer_for(Conf.version, purpose, queue)
-    kind, data = _checked(text, signer) if text.startswith(_OURS) else _checked_first(text, signer)
+    check = _checked if text[:2] in _OURS else _checked_first
+    kind, data = check(text, signer)
     if kind.isupper():
         data = _expand(data)
     if kind in b"jJ":
@@ -143,8 +146,7 @@ def unseal(text: str, purpose: str, queue: str) -> Any:
 def _checked(text: str, signer: "_Signer") -> tuple[bytes, bytes]:
     """Give kind and data of our format."""
     try:
-        head = a2b_base64(text[len(_OURS) : _HEAD_END], strict_mode=True)
-        data = a2b_base64(text[_HEAD_END:], strict_mode=True)
+        head, data = _parts(text)
     except ValueError as error:
         raise BadSignature(f"its base64 is damaged: {error}") from error
     if not signer.is_genuine(head[_SIGNED_HEAD:], head[:_SIGNED_HEAD], data):
@@ -152,6 +154,14 @@ def _checked(text: str, signer: "_Signer") -> tuple[bytes, bytes]:
     if (kind := head[:1]) not in _FIRST_KINDS.values():
         raise PackageRejected(f"The package has the unknown format {kind!r}.")
     return kind, data
+
+
+def _parts(text: str) -> tuple[bytes, bytes]:
+    """Give head and data of our format. Raises ValueError where they are no base64."""
+    head, data = text[len(_BASE64) : _HEAD_END], text[_HEAD_END:]
+    return a2b_base64(head, strict_mode=True), (
+        data.encode() if text.startswith(_TEXT) else a2b_base64(data, strict_mode=True)
+    )
 
 
 def _checked_first(text: str, signer: "_Signer") -> tuple[bytes, bytes]:
@@ -163,12 +173,12 @@ def _checked_first(text: str, signer: "_Signer") -> tuple[bytes, bytes]:
     return _FIRST_KINDS[kind], b64_decode(encoded.encode())
 
 
-def mac(data: bytes, purpose: str) -> bytes:
-    """Give the 32 bytes that stand for `data` and this purpose, whatever the project's name."""
-    return _signer(Conf.version, f"django_q/{purpose}").digest(data)
+def mac(purpose: str, *data: bytes) -> bytes:
+    """Give the 32 bytes that stand for the data and this purpose, whatever the project's name."""
+    return _signer(Conf.version, f"django_q/{purpose}").digest(*data)
 
 
-def is_genuine(data: bytes, digest: bytes, purpose: str) -> bool:
+def is_genuine(data: bytes | memoryview, digest: bytes, purpose: str) -> bool:
     """Tell whether `mac` gave this with one of the project's keys."""
     return _signer(Conf.version, f"django_q/{purpose}").is_genuine(digest, data)
 
@@ -184,7 +194,7 @@ def check_pickles() -> None:
 def sealed_at(text: str) -> float:
     """Give when text of any format was sealed, in seconds since 1970; once it was checked."""
     if text.startswith(_OURS):
-        return float(int.from_bytes(a2b_base64(text[len(_OURS) : _HEAD_END])[1:_SIGNED_HEAD]))
+        return float(int.from_bytes(_parts(text[:_HEAD_END])[0][1:_SIGNED_HEAD]))
     return float(b62_decode(text.rsplit(":", 2)[1]))
 
 
@@ -194,8 +204,8 @@ def unchecked(text: str) -> tuple[bytes, bytes]:
     Raises ValueError or KeyError for other text.
     """
     if text.startswith(_OURS):
-        head = a2b_base64(text[len(_OURS) : _HEAD_END])
-        return head[:1], a2b_base64(text[_HEAD_END:])
+        head, data = _parts(text)
+        return head[:1], data
     kind, _, encoded = text.partition(":")[0].rpartition(".")
     # Django Q's begins with a dot when it is compressed.
     kinds = _FIRST_KINDS | {"": b"P" if text.startswith(".") else b"p"}
@@ -245,12 +255,12 @@ class _Signer(TimestampSigner):
         """Give the HMAC of the parts, one after the other, with the key that signs."""
         return _digest(self._macs[self.key], *parts)
 
-    def is_genuine(self, digest: bytes, *parts: bytes) -> bool:
+    def is_genuine(self, digest: bytes, *parts: bytes | memoryview) -> bool:
         """Tell whether `digest` gave this with one of the keys; in constant time for each."""
         return any(hmac.compare_digest(digest, _digest(mac, *parts)) for mac in self._macs.values())
 
 
-def _digest(prepared: Any, *parts: bytes) -> bytes:
+def _digest(prepared: Any, *parts: bytes | memoryview) -> bytes:
     mac = prepared.copy()
     for part in parts:
         mac.update(part)

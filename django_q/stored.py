@@ -89,10 +89,10 @@ def contents(text: str) -> tuple[Literal["pickle", "json"], bytes]:
             raise UnreadableValue(f"The stored value has the unknown form {body[:3]!r}.")
         return "json", body[len(_JSON) :].encode()
     data = _decoded(b64decode, text)
-    signed = data[:-_LENGTH]
-    if signed.endswith(_MARK):
-        _check(signed, data[-_LENGTH:])
-        return "pickle", signed
+    if data.endswith(_MARK, 0, -_LENGTH):
+        # Not cut off: it may have megabytes, and nobody reads behind the end of a pickle.
+        _check(memoryview(data)[:-_LENGTH], data[-_LENGTH:])
+        return "pickle", data
     if Conf.LEGACY == "off":
         raise UnreadableValue(
             "The stored value has no signature: Django Q wrote it, or somebody else, and "
@@ -106,7 +106,7 @@ def is_signed(text: str) -> bool:
     if text.startswith(_JSON):
         return True
     try:
-        return b64decode(text)[:-_LENGTH].endswith(_MARK)
+        return b64decode(text).endswith(_MARK, 0, -_LENGTH)
     except ValueError:
         return False
 
@@ -124,9 +124,10 @@ def _sealed(value: Any) -> str:
             if not Conf.PICKLES:
                 raise
         else:
-            return f"{body}:{b64_encode(signing.mac(body.encode(), _PURPOSE)).decode()}"
-    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL) + _MARK
-    return b64encode(data + signing.mac(data, _PURPOSE)).decode()
+            return f"{body}:{b64_encode(signing.mac(_PURPOSE, body.encode())).decode()}"
+    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+    mac = signing.mac(_PURPOSE, data, _MARK)
+    return b64encode(b"".join((data, _MARK, mac))).decode()
 
 
 @lru_cache(maxsize=16)
@@ -134,7 +135,7 @@ def _of_empty(version: int, kind: type) -> str:
     return _sealed(kind())
 
 
-def _check(data: bytes, mac: bytes) -> None:
+def _check(data: bytes | memoryview, mac: bytes) -> None:
     if not signing.is_genuine(data, mac, _PURPOSE):
         raise UnreadableValue(
             "The signature of the stored value does not match: it was written with another "

@@ -63,6 +63,29 @@ def test_sealed_text_is_plain_ascii_and_shows_its_format(q_cluster: Callable[...
     assert signing.is_legacy(SignedPackage.dumps("ü"))
 
 
+def test_json_travels_as_text(q_cluster: Callable[..., Any]) -> None:
+    q_cluster(serializer="json")
+    value = {"a": ("ü\0\n:.~" * 50, 1)}
+
+    sealed = seal(value, "task", "q")
+
+    assert sealed.isascii() and sealed.isprintable()
+    assert sealed.startswith("~t") and sealed.endswith('~",1]}}')
+    assert unseal(sealed, "task", "q") == value
+
+
+def test_one_changed_character_of_json_is_noticed(q_cluster: Callable[..., Any]) -> None:
+    q_cluster(serializer="json")
+    sealed = seal({"a": (1, "b")}, "task", "q")
+
+    for place in range(len(sealed)):
+        for other in "b2~ü":
+            changed = f"{sealed[:place]}{other}{sealed[place + 1 :]}"
+            if changed != sealed:
+                with pytest.raises(BadSignature):
+                    unseal(changed, "task", "q")
+
+
 def test_what_compression_would_lengthen_is_left_as_it_is(q_cluster: Callable[..., Any]) -> None:
     q_cluster(compress=True)
 
