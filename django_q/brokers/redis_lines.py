@@ -34,7 +34,7 @@ def is_plain() -> bool:
     if Conf.DJANGO_REDIS:
         return False
     read_url: Any = parse_url  # not typed by redis-py
-    given = read_url(str(Conf.REDIS)) if isinstance(Conf.REDIS, str) else Conf.REDIS
+    given = read_url(str(Conf.REDIS)) if isinstance(Conf.REDIS, str) else dict(Conf.REDIS)
     return all(key in _PLAIN or key.startswith("ssl_") for key in given)
 
 
