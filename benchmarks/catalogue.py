@@ -63,8 +63,8 @@ PEERS = {
             ("huey", *_REDIS),
             ("redis", "sqlite"),
             {
-                "": "result in the broker (a file: its default, synchronous full)",
-                "loose": "result in the broker (a file: fsync=False, synchronous off)",
+                "": "result in the broker (its file: synchronous full, its default)",
+                "loose": "result in the broker (its file: fsync=False, synchronous off)",
                 "bare": "nothing (results=False)",
             },
             slowness={"": 3, "loose": 3},
@@ -90,7 +90,10 @@ PEERS = {
             "rq",
             ("rq", *_REDIS),
             ("redis",),
-            {"": "job and result in Redis, 500 s", "simple": "the same (SimpleWorker: no fork)"},
+            {
+                "": "job and result in Redis, 500 s",
+                "simple": "job and result in Redis, 500 s (SimpleWorker: no fork)",
+            },
             forks=("",),
             slowness={"": 80, "simple": 40},
         ),

@@ -14,6 +14,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from benchmarks import goals, report
+from benchmarks.catalogue import BROKERS
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -28,10 +29,18 @@ class BenchmarkTables(SphinxDirective):
         measure = self.arguments[0]
         self.env.note_dependency(str(FOLDER))
         shown: list[nodes.Node] = []
-        for path in sorted(FOLDER.glob(f"{measure}-*.json")):
+        for broker in BROKERS:
+            path = FOLDER / f"{measure}-{broker}.json"
+            if not path.exists():
+                continue
             self.env.note_dependency(str(path))
             made = json.loads(path.read_text("utf-8"))
-            shown += [*_picture(path), _measured(made), *self._footnote(made)]
+            shown += [
+                nodes.rubric(text=report.title(made)),
+                *_picture(path),
+                _table(report.table(made), "benchmark"),
+                *self._footnote(made),
+            ]
         if shown:
             return shown
         return self._parsed(
@@ -56,12 +65,6 @@ class BenchmarkGoals(SphinxDirective):
         for path in FOLDER.glob("*.json"):
             self.env.note_dependency(str(path))
         return [_table([goals.HEAD, *(goal.cells() for goal in goals.goals(FOLDER))], "goals")]
-
-
-def _measured(made: dict[str, Any]) -> nodes.table:
-    found = _table(report.table(made), "benchmark")
-    found.insert(0, nodes.title(text=report.title(made)))
-    return found
 
 
 def _table(lines: list[list[str]], kind: str) -> nodes.table:
