@@ -36,7 +36,7 @@ class ScheduleRows:
         #: The database they are in.
         self.alias: str = router.db_for_write(Schedule)
         self._queue = queue
-        self._look: Look | None = None
+        self._look = Look(lambda: self.active().values_list("next_run"))
 
     def active(self) -> QuerySet[Schedule]:
         """Give those that will run some day, the next one first."""
@@ -58,8 +58,6 @@ class ScheduleRows:
 
     def next_due(self) -> datetime | None:
         """Give the next due time of all."""
-        if self._look is None:
-            self._look = Look(self.active().values_list("next_run"))
         first = self._look.first()
         return None if first is None else first[0]
 

@@ -192,8 +192,15 @@ def _words(cluster_id: Any) -> str:
 
 
 def _as_values(stat: Stat) -> dict[str, Any]:
-    states = [name for name in _STATES if getattr(Conf, name) == stat.status]
-    return vars(stat) | {"status": states[0] if states else str(stat.status)}
+    return vars(stat) | {"status": _name_of(stat.status)}
+
+
+def _name_of(status: Any) -> str:
+    texts = {name: getattr(Conf, name) for name in _STATES}
+    # To compare such texts is to translate both: mostly it is one of them itself.
+    same = (name for name, text in texts.items() if text is status)
+    equal = (name for name, text in texts.items() if text == status)
+    return next(same, None) or next(equal, str(status))
 
 
 def _unsealed(text: Any) -> Stat | None:

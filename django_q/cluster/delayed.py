@@ -6,6 +6,7 @@ killed between the second and the third leaves one that is sent again: it is mar
 worker looks whether it is done already.
 """
 
+import functools
 import time
 from collections.abc import Sequence
 
@@ -38,7 +39,10 @@ class DelayedPackages:
         self._broker = broker
         self._alias: str = router.db_for_write(Delayed)
         self._next_look = 0.0
-        self._looks: dict[str, Look] = {}
+        rows = Delayed.objects.using(self._alias).order_by("due").values_list("due")
+        self._looks = {
+            queue: Look(functools.partial(rows.filter, queue=queue)) for queue in broker.queue_names
+        }
 
     def look(self) -> None:
         """Hand on what is due, when it is time to look; one query a queue where nothing is.
@@ -72,9 +76,6 @@ class DelayedPackages:
     def _due_in(self, queue: str) -> float:
         """Give the seconds until the first package of a queue is due."""
         with told(self._alias, _CANNOT):
-            if queue not in self._looks:
-                rows = Delayed.objects.using(self._alias).filter(queue=queue).order_by("due")
-                self._looks[queue] = Look(rows.values_list("due"))
             first = self._looks[queue].first()
         return _LONGEST_PAUSE if first is None else (first[0] - timezone.now()).total_seconds()
 

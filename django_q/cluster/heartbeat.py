@@ -47,7 +47,7 @@ class Heartbeat:
         status, now = self._status(), time.monotonic()
         news = (status, *(tuple(map(slot.get, _NEWS)) for slot in self._slots))
         # Half a cycle, so that a beat that comes a little early is not left for the next one.
-        rest = _REST - Conf.GUARD_CYCLE / 2 if status == Conf.IDLE else 0.0
+        rest = _REST - Conf.GUARD_CYCLE / 2 if status is Conf.IDLE else 0.0
         if news == self._said and now - self._said_at < rest:
             return
         self._make(status).save(self._broker)

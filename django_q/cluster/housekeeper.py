@@ -72,6 +72,7 @@ class Housekeeper:
         self._broker = broker
         self._slot, *self._slots = boot.board.slots()
         self._burial = Burial(broker, settlement, stores)
+        self._settlement, self._pending = settlement, gatherings.Pending()
         self._heartbeat = Heartbeat(boot, broker, self._slots)
         self._done_at_pruning = -1
         self._was_empty = False
@@ -83,7 +84,7 @@ class Housekeeper:
             duty("heartbeat", Conf.GUARD_CYCLE, self._heartbeat.beat),
             duty("delayed packages", 0.0, DelayedPackages(broker).look),
             duty("pruning", _PRUNE_PERIOD, self._prune),
-            duty("gatherings", _GATHER_PERIOD, settlement.send_gathered),
+            duty("gatherings", _GATHER_PERIOD, self._send_gathered),
             duty("permits", Conf.RETRY / 3, self._renew_permits),
             duty("tasks under way", Conf.RETRY, self._put_tracked_right),
             duty("the ledger", _LEDGER_PERIOD, self._drop_old_rows),
@@ -179,6 +180,10 @@ class Housekeeper:
         kept = set(self._burial.finished_receipts(slot))
         kept.update(mark.receipt for mark in marks if mark.receipt is not None)
         self._broker.release([r for r in holdings.receipts if r not in kept])
+
+    def _send_gathered(self) -> None:
+        if self._pending.is_any():
+            self._settlement.send_gathered()
 
     def _prune(self) -> None:
         done = sum(slot.get("done") for slot in self._slots)

@@ -19,6 +19,7 @@ from django_q.conf import logger
 from django_q.exceptions import FailedResult
 from django_q.functions import find_function
 from django_q.models import GatheredPart, Gathering
+from django_q.results.looks import Look
 from django_q.results.statements import check_size, size_of
 from django_q.results.trouble import is_refusal, told
 from django_q.stored import open_value, seal_value
@@ -30,6 +31,7 @@ _BATCH = 500
 _BESIDE = 512
 #: Longest time for deleting, seconds; the rest an hour later.
 _LONGEST = 1.0
+_CANNOT_READ = "Gatherings cannot be read"
 
 
 class Opening(NamedTuple):
@@ -144,18 +146,34 @@ def _write(parts: Sequence[Part]) -> None:
     GatheredPart.objects.using(_alias()).bulk_create(rows, ignore_conflicts=True)
 
 
+class Pending:
+    """Gatherings that are closed and not sent yet: few sites have any, most of the time."""
+
+    def __init__(self) -> None:
+        self._look = Look(lambda: _pending().values_list("pk"))
+
+    def is_any(self) -> bool:
+        """Tell whether there are any; costs little."""
+        with told(_alias(), _CANNOT_READ):
+            return self._look.first() is not None
+
+
 def complete(gathering_ids: Iterable[str] | None = None) -> list[Ready]:
     """Give those gatherings that are complete and not sent yet; by default look at all."""
     parts = GatheredPart.objects.filter(gathering=OuterRef("pk")).order_by().values("gathering")
     count = Subquery(parts.annotate(n=Count("pk")).values("n"))
-    waiting = Gathering.objects.using(_alias()).filter(sent=False, total__isnull=False)
+    waiting = _pending()
     if gathering_ids is not None:
         waiting = waiting.filter(pk__in=list(gathering_ids))
-    with told(_alias(), "Gatherings cannot be read"):
+    with told(_alias(), _CANNOT_READ):
         ready = waiting.annotate(there=count).filter(there__gte=F("total"))
         empty = waiting.filter(total=0)
         found = [*ready[:_BATCH], *empty[:_BATCH]]
     return [Ready(row.pk, row.queue, row.payload, row.priority, row.run_at) for row in found]
+
+
+def _pending() -> "QuerySet[Gathering]":
+    return Gathering.objects.using(_alias()).filter(sent=False, total__isnull=False)
 
 
 def mark_sent(ids: Sequence[str]) -> None:

@@ -1,8 +1,9 @@
-"""Queries that the housekeeper asks twice a second for as long as a cluster lives: `Look`.
+"""Queries that the housekeeper asks again and again for as long as a cluster lives: `Look`.
 
 For such a query Django works ten times as long on its SQL as a database on the answer.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connections
@@ -10,22 +11,26 @@ from django.db.models import QuerySet
 
 
 class Look:
-    """The first row of a query whose SQL is made once. Used by the thread that made it.
+    """The first row of a query whose SQL is made once. Used by one thread."""
 
-    `rows` gives values (`values_list`), and nothing in it depends on the moment. Raises the
-    database's errors.
-    """
-
-    def __init__(self, rows: "QuerySet[Any, Any]") -> None:
-        self._connection = connections[rows.db]
-        self._compiler = rows[:1].query.get_compiler(connection=self._connection)
-        self._sql, self._params = self._compiler.as_sql()
+    def __init__(self, make: "Callable[[], QuerySet[Any, Any]]") -> None:
+        # Called at the first look: some servers are asked for their version first.
+        self._make = make
+        self._ready: tuple[Any, Any, str, Any] | None = None
 
     def first(self) -> tuple[Any, ...] | None:
-        """Give its values as Django would; None where there is no row."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(self._sql, self._params)
+        """Give its values as Django would; None where there is no row.
+
+        `make` gives values (`values_list`), and nothing in the query depends on the moment. Raises
+        the database's errors.
+        """
+        if self._ready is None:
+            rows = self._make()
+            connection = connections[rows.db]
+            compiler = rows[:1].query.get_compiler(connection=connection)
+            self._ready = connection, compiler, *compiler.as_sql()
+        connection, compiler, text, values = self._ready
+        with connection.cursor() as cursor:
+            cursor.execute(text, values)
             row = cursor.fetchone()
-        if row is None:
-            return None
-        return tuple(next(iter(self._compiler.results_iter([[row]]))))
+        return None if row is None else tuple(next(iter(compiler.results_iter([[row]]))))

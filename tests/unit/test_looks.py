@@ -8,6 +8,7 @@ from django.db import connections
 from django.utils import timezone
 
 from django_q.models import Delayed, Schedule
+from django_q.results import gatherings
 from django_q.results.looks import Look
 from django_q.schedule_rows import ScheduleRows
 from tests.site import databases
@@ -23,7 +24,7 @@ def add(queue: str, minutes: int) -> Delayed:
 
 def test_a_look_gives_the_values_of_the_first_row(database: str) -> None:
     rows = Delayed.objects.filter(queue="mail").order_by("due").values_list("due", "queue", "pk")
-    look = Look(rows)
+    look = Look(lambda: rows)
     assert look.first() is None
 
     add("mail", 9)
@@ -38,7 +39,7 @@ def test_a_look_gives_the_values_of_the_first_row(database: str) -> None:
 
 def test_a_look_outlives_its_connection(database: str) -> None:
     add("mail", 5)
-    look = Look(Delayed.objects.values_list("queue"))
+    look = Look(lambda: Delayed.objects.values_list("queue"))
     look.first()
 
     connections[database].close()
@@ -57,3 +58,16 @@ def test_the_next_schedule_is_seen_as_it_changes(database: str, q_cluster: Any) 
     assert rows.next_due() == soon == rows.active().first().next_run  # type: ignore[union-attr]
     early.delete()
     assert rows.next_due() == late.next_run
+
+
+def test_a_gathering_is_pending_from_its_end_until_it_is_sent(database: str) -> None:
+    pending = gatherings.Pending()
+    assert not pending.is_any()
+
+    gatherings.begin("g", "default", "payload", {})
+    assert not pending.is_any()
+    gatherings.close("g", 2)
+    assert pending.is_any()
+    gatherings.mark_sent(["g"])
+
+    assert not pending.is_any()
