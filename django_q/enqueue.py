@@ -33,9 +33,9 @@ from django_q.soft_limit import NoLimit
 
 #: Packages that go to the broker in one call: some hundred fill a round trip.
 _CHUNK = 500
-#: Keys of packages that have their say in whether, when, where or how one is sent.
+#: Keys of packages that have their say in whether, when or how one is sent.
 _PARTICULAR = frozenset(
-    (*FOLLOWED, *ORDER_OPTIONS, *LIMIT_OPTIONS, "cluster", "sync", "track", "on_commit", "atomic")
+    (*FOLLOWED, *ORDER_OPTIONS, *LIMIT_OPTIONS, "sync", "track", "on_commit", "atomic")
 )
 
 
@@ -92,7 +92,9 @@ def send_each(
         if gathering:
             for position, package in enumerate(packages, len(ids)):
                 package["gather"] = (gathering, position)
-        if all(map(_is_plain, packages)):
+        # A receiver may have sent some elsewhere.
+        is_one_queue = len({package.get("cluster") for package in packages}) == 1
+        if is_one_queue and all(map(_is_plain, packages)):
             _send_plain(packages, broker)
             ids += [package["id"] for package in packages]
             continue
@@ -149,8 +151,8 @@ def _is_plain(package: TaskPackage) -> bool:
 
 
 def _send_plain(packages: list[TaskPackage], broker: Broker | None) -> None:
-    """Do what comes of `hand_over` for plain packages, without asking after each option."""
-    target = broker or shared_broker()
+    """Do what comes of `hand_over` for plain packages of one queue, asking after no option."""
+    target = broker or shared_broker(packages[0].get("cluster"))
     target.enqueue_many([seal_package(package, target.list_key) for package in packages])
     _log(packages, target)
 

@@ -1,9 +1,11 @@
 """The short way by which plain tasks are sent gives what the way of all others gives."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from django_q import enqueue, signals
 from django_q.brokers import shared_broker
@@ -48,6 +50,7 @@ def without_marks(packages: list[TaskPackage]) -> list[dict[str, Any]]:
         ({}, {}),
         ({}, {"group": "g", "timeout": 5, "save": False, "cached": 60, "ack_failure": True}),
         ({}, {"task_name": "mine", "hook": tasks.write_hook, "max_attempts": 3}),
+        ({}, {"cluster": "mails", "group": "g"}),
         ({"cached": True, "ack_failures": True}, {"color": "red"}),
         ({"legacy": "write"}, {"color": "red"}),
         ({"serializer": "json"}, {"q_options": {"group": "g"}, "group": "color"}),
@@ -60,7 +63,7 @@ def test_plain_tasks_are_sent_as_all_others(
 
     def send_two() -> list[TaskPackage]:
         ids = [async_task(tasks.echo, 1, **options), *async_tasks(tasks.echo, [1], **options)]
-        packages = taken()
+        packages = taken(options.get("cluster"))
         assert [package["id"] for package in packages] == ids
         return packages
 
@@ -71,18 +74,22 @@ def test_plain_tasks_are_sent_as_all_others(
 
 
 @pytest.mark.usefixtures("memory")
-def test_a_receiver_takes_a_task_off_the_short_way() -> None:
+def test_receivers_have_their_say_first() -> None:
     def receive(task: TaskPackage, **kwargs: Any) -> None:
-        task["cluster"] = "mails"
+        if task["args"] == (1,):
+            task["cluster"] = "mails"
+        if task["args"] == (2,):
+            task["run_at"] = timezone.now() + timedelta(hours=1)
 
     signals.pre_enqueue.connect(receive)
     try:
-        ids = [async_task(tasks.noop), *async_tasks(tasks.noop, [()])]
+        singly = [async_task(tasks.echo, number) for number in range(3)]
+        together = async_tasks(tasks.echo, range(3))
     finally:
         signals.pre_enqueue.disconnect(receive)
 
-    assert taken() == []
-    assert [package["id"] for package in taken("mails")] == ids
+    assert [package["id"] for package in taken()] == [singly[0], together[0]]
+    assert [package["id"] for package in taken("mails")] == [singly[1], together[1]]
 
 
 @pytest.mark.usefixtures("memory")
