@@ -15,9 +15,10 @@ from django_q.cluster.clerk import Clerk
 from django_q.conf import Conf, logger
 from django_q.exceptions import ResultsUnavailable
 from django_q.followers import again, needs_result, what_follows
+from django_q.iterations import is_part
 from django_q.package import FailureCause, Follower, Outcome, TaskPackage
 from django_q.recorder import Stores
-from django_q.results import attempts, ledger
+from django_q.results import attempts, gatherings, ledger
 from django_q.results.attempts import Ending
 from django_q.results.cancellations import TEXT
 from django_q.results.ledger import History
@@ -68,6 +69,8 @@ class Past:
         """
         task_id, number = package["id"], package.get("attempt", 1)
         found = self._ending(lease, task_id, number)
+        if found is None and self._is_kept_part(lease, package):
+            found = Ending(success=True)
         if found is None:
             return None
         now = timezone.now()
@@ -97,6 +100,13 @@ class Past:
 
     def _ending(self, lease: Lease, task_id: str, number: int) -> Ending | None:
         return self.ask(lease, lambda: self._stores.database.ending(task_id, number))
+
+    def _is_kept_part(self, lease: Lease, package: TaskPackage) -> bool:
+        """Tell whether a part without a row is done; not where what follows needs its result."""
+        place = package.get("gather")
+        if not place or not is_part(package) or needs_result(package):
+            return False
+        return self.ask(lease, lambda: gatherings.has_part(place[0], place[1]))
 
     def verdict(self, lease: Lease, package: TaskPackage, past: History) -> Verdict | None:
         """Say why a package is not to be run again; None when it is."""

@@ -110,6 +110,13 @@ def keep_parts(parts: Sequence[Part]) -> None:
         _refusal([failed._replace(opening=None)])
 
 
+def has_part(gathering: str, position: int) -> bool:
+    """Tell whether the success of a part is kept. Raises ResultsUnavailable."""
+    with told(_alias(), "The parts of a gathering cannot be read"):
+        rows = GatheredPart.objects.using(_alias()).filter(gathering=gathering, position=position)
+        return rows.filter(success=True).exists()
+
+
 def _refusal(parts: Sequence[Part]) -> Exception | None:
     """Write parts together; give the error if the database refuses one of them."""
     try:

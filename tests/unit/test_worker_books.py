@@ -14,8 +14,11 @@ from django_q.enqueue import async_task
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Task
 from django_q.package import derived_id
-from django_q.results import ledger
+from django_q.results import gatherings, ledger
 from django_q.results.database import DatabaseStore
+from django_q.sealed import open_package
+from django_q.stored import seal_value
+from django_q.tasks import async_iter
 from tests.unit.desk import Desk, Quick, quick_desk
 
 Configure = Callable[..., Any]
@@ -144,6 +147,21 @@ def test_what_may_have_been_sent_comes_late_unless_it_has_ended(
 
     assert _seen == []
     assert delays[0] == (0.0 if is_ended else pytest.approx(9.0, abs=0.1))
+
+
+def test_a_part_that_is_kept_is_not_run_again(desk: Desk) -> None:
+    """It has no row. On IronMQ nobody can acknowledge for a worker that died once it renewed."""
+    async_iter(note, [(), ()], broker=desk.broker)
+    first, second = desk.broker.lease(2)
+    place = open_package(first.payload, "default")["gather"]
+    gatherings.keep_parts([gatherings.Part(place[0], place[1], True, seal_value("kept"))])
+    receipts = [str(lease.receipt) for lease in (first, second)]
+    desk.broker.release(receipts, counted=True)
+
+    desk.work(until=lambda: Task.objects.exists())
+
+    assert _seen == ["ran"]
+    assert sorted(Task.objects.get().result) == ["kept", "ran"]
 
 
 def done(task_id: str, took: float = 0.0) -> None:
