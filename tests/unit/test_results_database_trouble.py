@@ -120,7 +120,7 @@ def test_looking_up_survives_a_cut_too(store: DatabaseStore) -> None:
     store.save([row])
     cut(store.alias)
 
-    assert store.ending(row.id, 1) == Ending(True)
+    assert store.ending(row.id, 1) == Ending(True, took=row.stopped - row.started)
 
 
 @everywhere
