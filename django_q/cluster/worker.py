@@ -5,6 +5,7 @@ cluster must know, should this process be killed, stands in its slot before it h
 """
 
 import os
+import queue
 import signal
 import threading
 import time
@@ -97,18 +98,22 @@ class Worker:
                 break
 
     def _next(self) -> Lease | None:
-        clerk = self._clerk
-        waiting = clerk.inbox.qsize()
-        if waiting == 0:
-            clerk.busy_since = 0.0
-            self._slot.write_mark(None)
-            self._slot.set("state", State.IDLE)
-            if self._title is not None:
-                self._title.show_idle()
-            clerk.wake()
-        elif waiting == clerk.low_water:
-            clerk.wake()
-        return clerk.inbox.get()
+        inbox, low_water = self._clerk.inbox, self._clerk.low_water
+        if low_water and inbox.qsize() == low_water:
+            self._clerk.wake()
+        try:
+            return inbox.get_nowait()
+        except queue.Empty:  # not what was counted: the clerk may take back what waits
+            self._say_idle()
+            return inbox.get()
+
+    def _say_idle(self) -> None:
+        self._clerk.busy_since = 0.0
+        self._slot.write_mark(None)
+        self._slot.set("state", State.IDLE)
+        if self._title is not None:
+            self._title.show_idle()
+        self._clerk.wake()
 
     def _work(self, lease: Lease) -> None:
         now = time.monotonic()
