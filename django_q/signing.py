@@ -158,10 +158,14 @@ def _checked(text: str, signer: "_Signer") -> tuple[bytes, bytes]:
 
 def _parts(text: str) -> tuple[bytes, bytes]:
     """Give head and data of our format. Raises ValueError where they are no base64."""
-    head, data = text[len(_BASE64) : _HEAD_END], text[_HEAD_END:]
-    return a2b_base64(head, strict_mode=True), (
-        data.encode() if text.startswith(_TEXT) else a2b_base64(data, strict_mode=True)
-    )
+    head, data = a2b_base64(text[len(_BASE64) : _HEAD_END], strict_mode=True), text[_HEAD_END:]
+    if text.startswith(_TEXT):
+        return head, data.encode()
+    decoded = a2b_base64(data, strict_mode=True)
+    if (rest := len(decoded) % 3) and _base64(decoded[-rest:]) != data[-4:]:
+        # A last letter may stand for the same bytes as another one.
+        raise ValueError("its last letter is not the one that we write")
+    return head, decoded
 
 
 def _checked_first(text: str, signer: "_Signer") -> tuple[bytes, bytes]:

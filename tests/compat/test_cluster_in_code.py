@@ -9,6 +9,7 @@ from tests.processes import ROOT
 
 _PROGRAM = """
 import json
+import time
 import django
 django.setup()
 from django_q.cluster import Cluster
@@ -20,7 +21,8 @@ told = [cluster.is_starting, cluster.is_running, cluster.has_stopped, cluster.st
 pid = cluster.start()
 told += [pid == cluster.pid, cluster.is_running, cluster.is_starting, cluster.is_stopping]
 told += [result(async_task("operator.add", 20, 22), wait=9000)]
-stat = Stat.get(pid, cluster.cluster_id)
+while len((stat := Stat.get(pid, cluster.cluster_id)).workers) < 2:  # the other one boots
+    time.sleep(0.05)
 told += [stat.pid == pid, len(stat.workers), Stat.get(cluster.cluster_id).host == cluster.host]
 told += [len(Stat.get_all()), cluster.stop(), cluster.is_running, cluster.has_stopped]
 print(json.dumps(told))

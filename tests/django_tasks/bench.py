@@ -5,10 +5,11 @@ when `enqueue` returns. The queue, the rows and the walk of a task are the real 
 """
 
 import functools
+from collections.abc import Collection
 from typing import Any
 
 from django_q.backend import DjangoQBackend
-from django_q.brokers import get_broker
+from django_q.brokers import Broker, Lease, get_broker
 from django_q.executor import announce_executed, execute
 from django_q.models import Task, Tracked
 from django_q.recorder import make_stores, prepare, record
@@ -48,5 +49,9 @@ class Ready(DjangoQBackend):  # type: ignore[misc, valid-type]
             outcome = execute(open_package(lease.payload, queue), no_limit)
             announce_executed(outcome, no_limit)
             outcome, prepared = prepare(outcome, lease)
-            acknowledge = functools.partial(broker.acknowledge_many, [lease.receipt])
-            record([prepared], make_stores(), acknowledge)
+            record([prepared], make_stores(), functools.partial(_end, broker, lease))
+
+
+def _end(broker: Broker, lease: Lease, others: Collection[str]) -> None:
+    """Acknowledge a package, as a worker does once its result is kept."""
+    broker.acknowledge_many([lease.receipt])

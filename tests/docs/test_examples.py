@@ -33,13 +33,17 @@ def test_the_examples_give_what_they_say(
     pages.write_modules(page, tmp_path, monkeypatch)
     q_cluster(orm="default", workers=2, **_places(page))
     cluster()
-    # Its first heartbeats say that it starts.
-    wait_until(lambda: [stat for stat in Stat.get_all() if stat.status == Conf.IDLE])
+    # Its first heartbeats say that it starts, and the next that one of its workers is ready.
+    wait_until(lambda: [stat for stat in Stat.get_all() if _is_ready(stat)])
 
     told: list[str] = []
     doctest.DocTestRunner(verbose=False).run(pages.session(page), out=told.append)
 
     assert not told, "".join(told)
+
+
+def _is_ready(stat: Stat) -> bool:
+    return stat.status == Conf.IDLE and len(stat.workers) == 2
 
 
 def _places(page: Path) -> dict[str, Any]:

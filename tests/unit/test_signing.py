@@ -3,6 +3,7 @@
 import base64
 import pickle
 from collections.abc import Callable, Iterator
+from string import ascii_letters, digits
 from typing import Any
 
 import pytest
@@ -117,19 +118,17 @@ def test_another_project_cannot_open_it(q_cluster: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("value", ["a", "ab", "abc"])
-@pytest.mark.parametrize("other", "A/~.:=\n\0ü")
-def test_one_changed_character_changes_no_value(value: str, other: str) -> None:
+@pytest.mark.parametrize("others", ["A/~.:=\n\0ü", ascii_letters + digits])
+def test_one_changed_character_is_noticed(value: str, others: str) -> None:
     sealed = seal(value, "task", "q")
 
     for place in range(len(sealed)):
-        changed = f"{sealed[:place]}{other}{sealed[place + 1 :]}"
-        try:
-            opened = unseal(changed, "task", "q")
-        except BadSignature:
-            continue
-        # The last character of base64 may have bits that say nothing.
-        assert changed == sealed or place == len(sealed.rstrip("=")) - 1
-        assert opened == value
+        for other in others:
+            changed = f"{sealed[:place]}{other}{sealed[place + 1 :]}"
+            # The last letter of base64 too, which has bits that say nothing.
+            if changed != sealed:
+                with pytest.raises(BadSignature):
+                    unseal(changed, "task", "q")
 
 
 @pytest.mark.parametrize("place", [1, 6, 7, 38, 39, 60, -1])
