@@ -63,8 +63,8 @@ PEERS = {
             ("huey", *_REDIS),
             ("redis", "sqlite"),
             {
-                "": "result in the broker (its file: synchronous full, its default)",
-                "loose": "result in the broker (its file: fsync=False, synchronous off)",
+                "": "result in the broker (on SQLite: synchronous full, its default)",
+                "loose": "result in the broker (on SQLite: fsync=False, synchronous off)",
                 "bare": "nothing (results=False)",
             },
             slowness={"": 3, "loose": 3},
