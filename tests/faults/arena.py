@@ -65,7 +65,7 @@ class Arena:
         self.patience = 2 * self.retry + 35
         self._sent = 0
         self._newest_end = 0.0
-        self._clusters: list[ClusterProcess] = []
+        self.clusters: list[ClusterProcess] = []
 
     def times(self, full: int) -> int:
         """Give how often a fault is injected into this many tasks, where `full` is for all."""
@@ -80,12 +80,12 @@ class Arena:
     def cluster(self, *arguments: str, wait: bool = True, **settings: Any) -> ClusterProcess:
         """Start a cluster; it is ended with the scenario."""
         started = self.system.start(*arguments, **settings)
-        self._clusters.append(started)
+        self.clusters.append(started)
         return started.wait_ready(60) if wait else started
 
     def close(self) -> None:
         """End all clusters."""
-        for started in self._clusters:
+        for started in self.clusters:
             started.kill()
 
     def send(self, count: int | None = None) -> list[str]:
@@ -102,7 +102,7 @@ class Arena:
 
     def log(self) -> str:
         """What all clusters have logged."""
-        return "\n".join(started.log() for started in self._clusters)
+        return "\n".join(started.log() for started in self.clusters)
 
     # -- waiting -----------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tests.faults.arena import Arena
 from tests.faults.baseline.system import DjangoQ2
+from tests.faults.doings import write_doings
 from tests.faults.findings import OTHER, OURS, Findings
 from tests.faults.places import PLACES, place
 from tests.faults.systems import System
@@ -63,6 +64,8 @@ def run_scenario(id: str, broker: str, seed: int, tasks: int, system: str = OURS
                 (folder / "error.txt").write_text(traceback.format_exc())
                 findings.failures.append(f"{type(error).__name__}: {str(error).splitlines()[0]}")
             finally:
+                if findings.failures:  # it may stand still: that is only seen while it does
+                    write_doings(folder / "doings.txt", arena.clusters)
                 arena.close()
         if findings.failures:
             (folder / "clusters.log").write_text(arena.log())
