@@ -1,6 +1,6 @@
-"""The IronMQ broker, for v3 of its API. Every call is a paid request: packages go by the hundred.
+"""The IronMQ broker, for v3 of its API; `ironmq_settings` and `ironmq_client` are its parts.
 
-`ironmq_settings` knows settings and limits, `ironmq_client` calls and names what goes wrong.
+Every call is a paid request: packages go by the hundred.
 """
 
 import json
@@ -234,7 +234,7 @@ class IronMQBroker(Broker):
 
     def _delete(self, id: str, reservation: str = "") -> bool:
         body = {"reservation_id": reservation} if reservation else {}
-        return self._is_done("DELETE", "messages", id, body=body)
+        return bool(id) and self._is_done("DELETE", "messages", id, body=body)  # none means all
 
     # -- the queue ---------------------------------------------------------------------------
 

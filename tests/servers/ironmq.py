@@ -53,7 +53,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer_request(self) -> None:
         """Answer one request of either half of the server."""
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        data = self.rfile.read(length)
+        if len(data) < length:  # who sent it died half-way; what is left may say something else
+            self.close_connection = True
+            return
         url = urlsplit(self.path)
         parts = [unquote(part) for part in url.path.split("/")[1:]]
         try:
