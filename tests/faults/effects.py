@@ -95,7 +95,8 @@ def _wait_ends(arena: Arena, count: int, limit: float = 240.0) -> None:
 def _count(arena: Arena) -> None:
     """Wait for the end, and count: of each task and of its follower one effect and one success."""
     successes = Task.objects.filter(success=True)
-    wait_until(lambda: successes.count() >= 2 * arena.tasks, 240, pause=0.1, what="all results")
+    limit = 240 + arena.tasks / 10  # each connects anew
+    wait_until(lambda: successes.count() >= 2 * arena.tasks, limit, pause=0.1, what="all results")
     found = effects()
     wanted = {str(n) for n in range(arena.tasks)}
     wanted |= {f"after {token}" for token in wanted}

@@ -56,6 +56,9 @@ def sqlite(directory: str | None) -> dict[str, Any]:
 def server(alias: str, port: int) -> dict[str, Any]:
     """The entry for one of our database servers."""
     engine, user = {"postgres": ("postgresql", "postgres"), "mariadb": ("mysql", "root")}[alias]
+    # PyMySQL reads all certificates of the machine for each connection, 50 ms of CPU, to greet a
+    # server that has no TLS.
+    options = {"ssl_disabled": True} if alias == "mariadb" else {}
     return {
         "ENGINE": f"django.db.backends.{engine}",
         "NAME": "django_q",
@@ -64,6 +67,7 @@ def server(alias: str, port: int) -> dict[str, Any]:
         "USER": user,
         "PASSWORD": "",
         "CONN_MAX_AGE": int(os.environ.get(AGE, "0")),
+        "OPTIONS": options,
     }
 
 
