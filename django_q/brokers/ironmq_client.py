@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from django_q.brokers.deadline import PING_LIMIT, call_within
@@ -208,9 +209,44 @@ class IronClient:
     def _make_pool(self) -> urllib3.HTTPConnectionPool:
         host, port = self.settings.host, self.settings.port or None
         if self.settings.protocol == "http":
-            return urllib3.HTTPConnectionPool(host, port, maxsize=_CONNECTIONS)
+            pool = urllib3.HTTPConnectionPool(host, port, maxsize=_CONNECTIONS)
+            pool.ConnectionCls = _Connection
+            return pool
         # Certificates are checked against those of the system.
-        return urllib3.HTTPSConnectionPool(host, port, maxsize=_CONNECTIONS)
+        secure = urllib3.HTTPSConnectionPool(host, port, maxsize=_CONNECTIONS)
+        secure.ConnectionCls = _SecureConnection
+        return secure
+
+
+class _Connection(HTTPConnection):
+    """Hands each request to the system in one go, head and body together.
+
+    http.client does it in two. A worker that is killed in between leaves a head alone, and "delete
+    these messages" without its body is "delete all messages" to a server that does not miss it.
+    """
+
+    _parts: list[bytes] | None = None
+
+    def request(self, *args: Any, **more: Any) -> None:
+        """Send a request, once it is whole."""
+        self._parts = []
+        try:
+            super().request(*args, **more)
+            whole = b"".join(self._parts)
+        finally:
+            self._parts = None
+        self.send(whole)
+
+    def send(self, data: Any) -> None:
+        """Send a part of a request, or keep it until the request is whole."""
+        if self._parts is None:
+            super().send(data)
+        else:
+            self._parts.append(data)
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
 
 
 def _object(data: bytes) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import threading
 import time
 
@@ -28,6 +29,24 @@ def clean(server):
 
 
 # What is refused.
+
+
+@pytest.mark.parametrize("body", ["", '{"ids": [{"id":'])
+def test_a_request_that_is_cut_off_does_nothing(server, body):
+    server.ask("PUT", "/q", {})
+    server.ask("POST", "/q/messages", {"messages": [{"body": "a"}]})
+    head = (
+        f"DELETE /3/projects/{PROJECT}/queues/q/messages HTTP/1.1\r\n"
+        f"Authorization: OAuth {TOKEN}\r\nContent-Type: application/json\r\n"
+        "Content-Length: 99\r\n\r\n"
+    )
+
+    with socket.create_connection(("127.0.0.1", server.port)) as cut:
+        cut.sendall((head + body).encode())
+        cut.shutdown(socket.SHUT_WR)
+        assert cut.recv(1000) == b""
+
+    assert server.ask("GET", "/q")[1]["queue"]["size"] == 1
 
 
 @pytest.mark.parametrize(

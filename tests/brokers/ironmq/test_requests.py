@@ -1,5 +1,6 @@
 """The IronMQ broker on reservations and requests: what it does its own way."""
 
+import socket
 import threading
 
 import pytest
@@ -199,3 +200,18 @@ def test_a_release_keeps_the_order_and_costs_a_request_each(ironmq, broker):
 
     assert ironmq.counts() == {"release": 3}
     assert payloads(broker.lease(4)) == list("abcd")
+
+
+def test_a_request_leaves_in_one_piece(broker, monkeypatch):
+    # A worker that is killed between head and body must not leave "delete all messages" behind.
+    pieces, sendall = [], socket.socket.sendall
+    monkeypatch.setattr(
+        socket.socket, "sendall", lambda self, data: pieces.append(data) or sendall(self, data)
+    )
+
+    broker.enqueue_many(["a" * 1000] * 100)
+    broker.acknowledge_many([lease.receipt for lease in broker.lease(100)])
+
+    assert [piece.split(b" ")[0] for piece in pieces].count(b"DELETE") == 1
+    assert all(piece.startswith((b"GET /", b"POST /", b"DELETE /")) for piece in pieces)
+    assert broker.queue_size() == 0
