@@ -13,7 +13,7 @@ from django_q.brokers import ironmq_client
 from django_q.brokers.ironmq import IronMQBroker
 from django_q.exceptions import BrokerError, BrokerUnavailable
 from tests.servers.base import free_port
-from tests.servers.ironmq_process import PROJECT, TOKEN
+from tests.servers.ironmq_process import TOKEN
 
 #: Seconds within which every error has to come.
 LIMIT = 5.0
@@ -291,22 +291,6 @@ def test_nothing_secret_shows_in_a_repr(ironmq, make):
     for thing in (broker, broker.connection, broker._settings, broker.info()):
         assert TOKEN not in repr(thing)
     assert TOKEN not in str(vars(broker.connection)["settings"])
-
-
-# A client that dies.
-
-
-def test_half_a_request_of_a_client_that_died_does_nothing(ironmq, broker, queue):
-    broker.enqueue_many("abc")
-    path = f"/3/projects/{PROJECT}/queues/{queue}/messages"
-    head = f"DELETE {path} HTTP/1.1\r\nAuthorization: OAuth {TOKEN}\r\nContent-Length: 90\r\n"
-
-    with socket.create_connection(("127.0.0.1", ironmq.port)) as connection:
-        connection.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode())
-        connection.shutdown(socket.SHUT_WR)
-        assert connection.recv(1) == b""  # no answer, and the connection is closed
-
-    assert broker.queue_size() == 3
 
 
 def test_a_message_without_an_id_is_none_and_never_all_of_them(ironmq, broker):
