@@ -26,9 +26,10 @@ def malformed_packages_among_good_ones(arena: Arena) -> None:
     arena.send(arena.tasks // 2)
     broker.enqueue_many(bad)
     arena.send(arena.tasks - arena.tasks // 2)
+    # First: nothing that records its end may come for long while these are refused.
+    wait_until(lambda: Rejected.objects.count() >= len(bad), 240, pause=0.2, what="all of them")
     arena.wait_done()
 
-    wait_until(lambda: Rejected.objects.count() >= len(bad), 60, pause=0.2, what="all of them")
     arena.findings.exactly("kept", Rejected.objects.count(), len(bad))
     arena.count(dup=0)
     # One that hangs in C code may end its worker; none of the others may.
