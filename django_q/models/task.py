@@ -104,14 +104,14 @@ class Task(models.Model):
         verbose_name_plural = _("Tasks")
         ordering = ["-stopped"]
         indexes = [
-            models.Index(
-                name="success_index",
-                fields=["group", "name", "func"],
-                condition=models.Q(success=True),
-            ),
             # Pruning looks for the oldest successes, the admin for the newest of either.
             models.Index(name="django_q_task_ended", fields=["success", "stopped"]),
-            models.Index(name="django_q_task_group", fields=["group"]),
+            # Most tasks have no group, and each index makes each row dearer to write.
+            models.Index(
+                name="django_q_task_grouped",
+                fields=["group"],
+                condition=models.Q(group__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
