@@ -89,7 +89,7 @@ class Redis(RedisServer):
 
     @functools.cached_property
     def _lines(self) -> Any:
-        """What runs the script of most calls: the client where it is somebody's own, or special."""
+        """What runs the scripts of most calls: the client where it is somebody's, or special."""
         is_ours = type(self).get_connection is RedisServer.get_connection
         return Lines(self.connection) if is_ours and is_plain() else self.connection
 
@@ -134,9 +134,9 @@ class Redis(RedisServer):
         try:
             if at_bell > 0:
                 wait = self._block(at_bell)
-                due, *reply = lend_at_bell(connection, self._bell, wait, keys, (token, 1, *rest))
+                due, *reply = lend_at_bell(self._lines, self._bell, wait, keys, (token, 1, *rest))
             else:
-                due, *reply = LEASE.run(connection, keys, token, limit, *rest)
+                due, *reply = LEASE.run(self._lines, keys, token, limit, *rest)
         except redis.ResponseError:
             self._unanswered.discard(token)
             raise

@@ -1,4 +1,6 @@
-"""The short way by which producers run their scripts, past the client of redis-py.
+"""The short way to the server for what each task needs, past the client of redis-py.
+
+Producers keep packages by it, and workers wait for them.
 
 For each command that client takes a connection from its pool, asks the kernel whether it is still
 good, and keeps counts for those who observe it: about as much work as the command itself. Here a
@@ -6,6 +8,7 @@ connection that turns out broken is told when it is used, which the broker's sec
 """
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -59,6 +62,10 @@ class Lines:
         """Run a script by its text; as the client's."""
         return self._ask("EVAL", *words)
 
+    def pair(self, first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+        """Send two commands as one; their replies, or in their places what the server refused."""
+        return self._exchange(first, second)
+
     def close(self) -> None:
         """Close the connections that nobody is using."""
         idle, self._idle = self._idle, []
@@ -66,22 +73,23 @@ class Lines:
             line.disconnect()
 
     def _ask(self, *words: Any) -> Any:
+        (reply,) = self._exchange(words)
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        return reply
+
+    def _exchange(self, *commands: Sequence[Any]) -> list[Any]:
         line = self._take()
         try:
-            # What redis-py does before it calls this takes three times as long.
-            packed = line.pack_command(*words) if pack_command is None else [pack_command(words)]
-            line.send_packed_command(packed)
-            reply = line.read_response()
-        except redis.ResponseError:
-            self._idle.append(line)
-            raise
+            line.send_packed_command([part for words in commands for part in _packed(line, words)])
+            replies = [_reply(line) for _ in commands]
         except redis.ConnectionError:
             # When the server was away, the others are broken too.
             self.close()
             raise
         # Left out after whatever else was raised, by an alarm too: its reply may be under way.
         self._idle.append(line)
-        return reply
+        return replies
 
     def _take(self) -> Any:
         if self._pid != os.getpid():
@@ -90,3 +98,15 @@ class Lines:
             return self._idle.pop()
         except IndexError:
             return self._pool.connection_class(**self._pool.connection_kwargs)
+
+
+def _packed(line: Any, words: Sequence[Any]) -> Sequence[bytes]:
+    # What redis-py does before it calls this takes three times as long.
+    return line.pack_command(*words) if pack_command is None else (pack_command(tuple(words)),)
+
+
+def _reply(line: Any) -> Any:
+    try:
+        return line.read_response()
+    except redis.ResponseError as error:
+        return error

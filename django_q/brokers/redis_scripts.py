@@ -51,9 +51,9 @@ class Script:
             # A server that was restarted has forgotten it; EVAL lets it remember.
             return connection.eval(self.source, len(keys), *keys, *args)
 
-    def add_to(self, pipeline: Any, keys: list[str], *args: str | int | float) -> None:
-        """Let it run as a part of a pipeline, for a server that may have forgotten it."""
-        pipeline.evalsha(self._sha, len(keys), *keys, *args)
+    def words(self, keys: list[str], *args: str | int | float) -> tuple[str | int | float, ...]:
+        """Give the command that runs it on a server that knows it, to be sent along with others."""
+        return ("EVALSHA", self._sha, len(keys), *keys, *args)
 
 
 CLOCK = """
