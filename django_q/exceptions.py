@@ -17,6 +17,7 @@ TimeoutException stands apart: it is raised inside a task at its soft limit. Ret
 task itself, to be run again. FailedResult is no exception but stands for one.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +34,9 @@ class ConfigurationError(DjangoQError, ImproperlyConfigured):
 
 class BrokerError(DjangoQError):
     """The broker answered, and refused."""
+
+    #: Places of those packages of an `enqueue_many` that the broker has in spite of the error.
+    taken: Sequence[int] = ()
 
 
 class BrokerUnavailable(BrokerError):

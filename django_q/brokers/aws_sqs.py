@@ -18,6 +18,7 @@ from django_q.brokers import marks, sqs_batches
 from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
 from django_q.brokers.misread import text_of, understood
+from django_q.brokers.partly import partly
 from django_q.brokers.sqs_queue import Answers, SqsQueue
 from django_q.brokers.sqs_server import SqsServer, make_session
 from django_q.brokers.sqs_settings import LONGEST_LEASE, SqsSettings, is_fifo, region_of
@@ -101,16 +102,16 @@ class Sqs(Broker):
             return []
         extra = self._hold_back(delay)
         limit = self._checked_limit(payloads)
-        ids: list[str] = []
-        for batch in sqs_batches.split(payloads, limit):
-            entries = [{"MessageBody": payload, **extra, **self._group()} for payload in batch]
-            # What has a deduplication id may be sent again when nobody knows whether it arrived.
-            answers = self._queue.call_batch(
-                "send_message_batch", entries, repeatable=self._is_fifo
-            )
-            self._complain(answers, len(ids))
-            with understood(self._queue.server.name):
-                ids += [str(answers.done[place]["MessageId"]) for place in range(len(batch))]
+        with partly() as ids:
+            for batch in sqs_batches.split(payloads, limit):
+                entries = [{"MessageBody": payload, **extra, **self._group()} for payload in batch]
+                # What has a deduplication id may be sent again when nobody knows if it arrived.
+                answers = self._queue.call_batch(
+                    "send_message_batch", entries, repeatable=self._is_fifo
+                )
+                self._complain(answers, len(ids))
+                with understood(self._queue.server.name):
+                    ids += [str(answers.done[place]["MessageId"]) for place in range(len(batch))]
         return ids
 
     def _hold_back(self, delay: float) -> dict[str, int]:
@@ -220,10 +221,12 @@ class Sqs(Broker):
         for code, text in answers.refused.values():
             if code not in usual:
                 kind = PayloadTooLarge if is_size(code, text) else BrokerError
-                raise kind(
+                refusal = kind(
                     f"{self._queue.server.name} refuses {len(answers.refused)} packages of "
                     f"{self._place}, after {done + len(answers.done)} were done: {code}: {text}"
                 )
+                refusal.taken = sorted(answers.done)
+                raise refusal
 
     # -- the queue ---------------------------------------------------------------------------
 

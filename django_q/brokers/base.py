@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from django.core.cache import BaseCache, caches
 
 from django_q.brokers.lease import Lease
+from django_q.brokers.partly import partly
 from django_q.conf import Conf
 from django_q.exceptions import ConfigurationError
 
@@ -75,11 +76,11 @@ class Broker:
         for flag in ("can_delay", "can_prioritise"):
             if "enqueue" in own and "enqueue_many" not in own and flag not in own:
                 setattr(cls, flag, False)
-        for old, new in _OLD_AND_NEW:
+        for old, (new, by_newer) in _OLD_AND_NEW.items():
             if old in own and new not in own:
                 setattr(cls, new, getattr(Broker, new))
             elif new in own and old not in own:
-                setattr(cls, old, functools.partialmethod(_BY_NEWER[old], own[new]))
+                setattr(cls, old, functools.partialmethod(by_newer, own[new]))
         if "acknowledge" in own and "has_receipts" not in own:
             cls.has_receipts = True
 
@@ -143,8 +144,12 @@ class Broker:
 
         `delay` (seconds, only where `can_delay`, up to `max_delay`) holds them back. `priority`
         (-100 to 100, only where `can_prioritise`) lets higher ones pass; what comes back keeps it.
+        An error in the middle has in `taken` the places of those that are kept, if that is known.
         """
-        return [str(self.enqueue(task)) for task in tasks]
+        with partly() as ids:
+            for task in tasks:
+                ids.append(str(self.enqueue(task)))
+        return ids
 
     def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
         """Lend up to `limit` packages for `Conf.RETRY` seconds, oldest first.
@@ -288,13 +293,8 @@ def _acknowledge_by_many(self: Broker, acknowledge_many: Callable[..., None], re
     acknowledge_many(self, [receipt])
 
 
-_OLD_AND_NEW = (
-    ("enqueue", "enqueue_many"),
-    ("dequeue", "lease"),
-    ("acknowledge", "acknowledge_many"),
-)
-_BY_NEWER: dict[str, Callable[..., Any]] = {
-    "enqueue": _enqueue_by_many,
-    "dequeue": _dequeue_by_lease,
-    "acknowledge": _acknowledge_by_many,
+_OLD_AND_NEW: dict[str, tuple[str, Callable[..., Any]]] = {
+    "enqueue": ("enqueue_many", _enqueue_by_many),
+    "dequeue": ("lease", _dequeue_by_lease),
+    "acknowledge": ("acknowledge_many", _acknowledge_by_many),
 }

@@ -24,6 +24,7 @@ from django_q.brokers.disque_jobs import (
 )
 from django_q.brokers.disque_nodes import Node, Nodes, configured_nodes
 from django_q.brokers.lease import Lease
+from django_q.brokers.partly import partly
 from django_q.conf import Conf, logger
 
 #: Characters after which a call is not filled further.
@@ -77,10 +78,10 @@ class Disque(Broker):
 
         If all nodes go away in between, the packages before that stay.
         """
-        kept: list[str] = []
-        for batch in _batches(tasks):
-            add = functools.partial(self._add, batch=batch, delay=delay)
-            kept += self._nodes.call(add)
+        with partly() as kept:
+            for batch in _batches(tasks):
+                add = functools.partial(self._add, batch=batch, delay=delay)
+                kept += self._nodes.call(add)
         return kept
 
     def _add(self, node: Node, batch: Sequence[str], delay: float) -> list[str]:

@@ -19,6 +19,7 @@ from django_q.brokers.ironmq_settings import (
 )
 from django_q.brokers.lease import Lease
 from django_q.brokers.misread import text_of, understood
+from django_q.brokers.partly import partly
 from django_q.exceptions import BrokerError, PayloadTooLarge
 
 #: Messages of one request; IronMQ's limit for reserving and deleting.
@@ -91,11 +92,11 @@ class IronMQBroker(Broker):
         """
         seconds = _whole(delay)
         messages = [self._message(task, seconds) for task in tasks]
-        ids: list[str] = []
         if messages and not self._is_there:
             self._find_queue()
-        for batch in _batches(messages):
-            ids += self._post(batch)
+        with partly() as ids:
+            for batch in _batches(messages):
+                ids += self._post(batch)
         return ids
 
     def _message(self, payload: str, delay: int) -> str:
@@ -159,8 +160,7 @@ class IronMQBroker(Broker):
     def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
         """Reserve up to `limit` packages, at most a hundred; waits whole seconds, up to thirty."""
         seconds = max(0, min(int(wait), LONGEST_WAIT))
-        limit = max(1, min(limit, BATCH))
-        body = {"n": limit, "timeout": self._settings.lease, "wait": seconds}
+        body = {"n": max(1, min(limit, BATCH)), "timeout": self._settings.lease, "wait": seconds}
         try:
             reply = self._call("POST", "reservations", body=body, wait=seconds)
         except Refusal as refusal:

@@ -17,6 +17,7 @@ import redis
 from django_q.brokers import redis_scripts as scripts
 from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
+from django_q.brokers.partly import partly
 from django_q.brokers.redis_connect import is_cluster
 from django_q.brokers.redis_lend import LEASE, lend_at_bell
 from django_q.brokers.redis_lines import Lines, is_plain
@@ -62,14 +63,14 @@ class Redis(RedisServer):
         If the server goes away in between, the packages before that stay.
         """
         rank = f"{scripts.RANK}{priority:d}" if priority else ""
-        kept: list[str] = []
-        for batch in _batches(tasks):
-            drawn = os.urandom(16 * len(batch)).hex()
-            ids = [drawn[start : start + 32] + rank for start in range(0, len(drawn), 32)]
-            # Each batch is due a little after the one before.
-            wait = _microseconds(delay) + 2 * len(kept) if delay > 0 else 0
-            self._call(functools.partial(self._keep, ids=ids, batch=batch, wait=wait))
-            kept += ids
+        with partly() as kept:
+            for batch in _batches(tasks):
+                drawn = os.urandom(16 * len(batch)).hex()
+                ids = [drawn[start : start + 32] + rank for start in range(0, len(drawn), 32)]
+                # Each batch is due a little after the one before.
+                wait = _microseconds(delay) + 2 * len(kept) if delay > 0 else 0
+                self._call(functools.partial(self._keep, ids=ids, batch=batch, wait=wait))
+                kept += ids
         return kept
 
     def _keep(self, connection: Any, ids: list[str], batch: list[str], wait: int) -> None:

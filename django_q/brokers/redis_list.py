@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django_q.brokers.lease import Lease
+from django_q.brokers.partly import partly
 from django_q.brokers.redis_server import RedisServer, text
 
 #: Packages in one RPUSH, so that a long iterable need not fit into one command.
@@ -28,11 +29,11 @@ class RedisList(RedisServer):
     ) -> list[str]:
         """Append the packages; the ids are their places in the list, as they were in Django Q."""
         remaining = iter(tasks)
-        places: list[str] = []
-        while batch := list(itertools.islice(remaining, BATCH)):
-            # Not tried again after a lost reply: it would keep the packages twice.
-            end = self._call(functools.partial(self._push, batch=batch), again=False)
-            places += [str(place) for place in range(end - len(batch) + 1, end + 1)]
+        with partly() as places:
+            while batch := list(itertools.islice(remaining, BATCH)):
+                # Not tried again after a lost reply: it would keep the packages twice.
+                end = self._call(functools.partial(self._push, batch=batch), again=False)
+                places += [str(place) for place in range(end - len(batch) + 1, end + 1)]
         return places
 
     def _push(self, connection: Any, batch: list[str]) -> int:

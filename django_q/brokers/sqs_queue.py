@@ -91,10 +91,12 @@ class SqsQueue:
                 break
             time.sleep(pause)
         code, text = failed[0] if failed else ("no answer", "")
-        raise BrokerUnavailable(
+        error = BrokerUnavailable(
             f"{self.server.name} has not done {len(waiting)} of {len(entries)} entries of "
             f"{operation} on {self.place}: {code}: {text}"
         )
+        error.taken = sorted(answers.done)
+        raise error
 
     def _take(
         self, reply: dict[str, Any], answers: Answers, waiting: dict[str, dict[str, Any]]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from django.utils import timezone
 
 from django_q.brokers import Broker, get_broker
+from django_q.brokers.partly import taken_before
 from django_q.conf import Conf, logger
 from django_q.dispatch import dispatch
 from django_q.exceptions import BrokerError, PayloadTooLarge, ResultsUnavailable
@@ -109,7 +110,7 @@ class Settlement:
         for gathering in ready:
             with claimed(gathering.id) as is_ours:
                 if is_ours:
-                    self._send(gathering.queue, [_follower(gathering)])
+                    self._send(gathering.queue, [_follower(gathering)], set())
 
     def _send_followers(self, records: Sequence[Record], *, is_final: bool) -> None:
         """Send what follows and was not sent yet; `is_final`: no transaction takes it back."""
@@ -119,18 +120,25 @@ class Settlement:
                 place = follower.queue, follower.delay, follower.priority
                 groups.setdefault(place, []).append(follower)
         for (queue, _, _), followers in groups.items():
-            self._send(queue, followers)
-            if is_final:
-                self._sent.update(followers)
+            self._send(queue, followers, self._sent if is_final else set())
 
-    def _send(self, queue: str, followers: Sequence[Follower]) -> None:
-        """Send what follows; what its broker never takes is kept, and holds no outcome up."""
+    def _send(self, queue: str, followers: Sequence[Follower], sent: set[Follower]) -> None:
+        """Send what follows, and note it in `sent`, also what of it is sent before an error.
+
+        What its broker never takes is kept, and holds no outcome up.
+        """
         try:
             dispatch(self._broker_of(queue), followers)
-        except PayloadTooLarge as error:
+            sent.update(followers)
+        except Exception as error:  # a broker of one's own raises what its client raises
+            taken = set(taken_before(error))
+            sent.update(followers[place] for place in taken)
+            if not isinstance(error, PayloadTooLarge):
+                raise
             if len(followers) > 1:
-                for follower in followers:
-                    self._send(queue, [follower])
+                for place, follower in enumerate(followers):
+                    if place not in taken:
+                        self._send(queue, [follower], sent)
                 return
             logger.error("What follows a task [%s] is rejected: %s", followers[0].task_id, error)
             rejected.keep(Rejection(queue, followers[0].payload, str(error), None))

@@ -50,10 +50,24 @@ def test_what_the_sender_did_wrong_in_a_batch_is_raised_at_once(broker, amazon):
 
     with pytest.raises(
         BrokerError, match="1 packages .*after 1 were done: InvalidMessageConte.*hm"
-    ):
+    ) as caught:
         broker.enqueue_many("ab")
 
     assert amazon.counts["SendMessageBatch"] == 1
+    assert list(caught.value.taken) == [0]
+
+
+def test_an_error_says_what_was_taken_before_it(broker, amazon):
+    ten = [{"Id": str(number), "MessageId": "M"} for number in range(10)]
+    amazon.prepare("SendMessageBatch", {"Successful": ten, "Failed": []})
+    failed = {"Id": "0", "SenderFault": True, "Code": "InvalidMessageContents", "Message": "hm"}
+    done = {"Id": "1", "MessageId": "M"}
+    amazon.prepare("SendMessageBatch", {"Successful": [done], "Failed": [failed]})
+
+    with pytest.raises(BrokerError) as caught:
+        broker.enqueue_many("abcdefghijkl")
+
+    assert list(caught.value.taken) == [*range(10), 11]
 
 
 @pytest.mark.parametrize("operation", BATCHES)

@@ -108,6 +108,43 @@ def test_what_was_sent_is_not_sent_again_whatever_fails_after_it(q_cluster: Any,
     assert sorted(lease.payload for lease in broker.lease(5)) == ["later", "now"]
 
 
+class Stumbling(Memory):
+    """Takes one package after the other, and raises once: at "third"."""
+
+    error: Exception | None = None
+
+    def enqueue(self, task: str) -> str:
+        """Keep it."""
+        if task == "third" and self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        return Memory.enqueue_many(self, [task])[0]
+
+
+@pytest.mark.parametrize(
+    "error", [BrokerUnavailable("not today"), OSError("of a client"), PayloadTooLarge("no")]
+)
+def test_what_a_broker_took_before_it_failed_is_not_sent_again(
+    q_cluster: Any, error: Exception
+) -> None:
+    q_cluster()
+    broker = Stumbling("default")
+    broker.enqueue("one")
+    (lease,) = broker.lease(1)
+    words = ["first", "second", "third", "fourth"]
+    followers = tuple(Follower("default", word) for word in words)
+    record = Record(None, lease.receipt, followers=followers)
+    settlement = Settlement(broker, make_stores())
+    broker.error = error
+
+    if not isinstance(error, PayloadTooLarge):  # then each is sent alone
+        with pytest.raises(type(error)):
+            settlement.settle([record])
+    settlement.settle([record])
+
+    assert [lease.payload for lease in broker.lease(9)] == words
+
+
 def test_what_follows_a_run_beside_the_one_in_the_books_comes_late(broker: Narrow) -> None:
     """Two copies of a chain would go on side by side to its end."""
     (lease,) = broker.lease(1)

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from django_q.brokers.ironmq import IronMQBroker
+from django_q.exceptions import BrokerError
 from tests.waiting import wait_until
 
 
@@ -189,6 +190,19 @@ def test_more_than_a_hundred_go_in_several_requests_in_their_order(ironmq, broke
 
     assert ([lease.id for lease in leases], payloads(leases)) == (ids, tasks)
     assert ironmq.counts() == {"get_queue": 1, "post": 3, "reserve": 3, "delete_many": 3}
+
+
+def test_an_error_says_what_was_taken_before_it(ironmq, broker, monkeypatch):
+    post, posts = broker._post, iter([True, False])
+    monkeypatch.setattr(
+        broker, "_post", lambda batch: post(batch) if next(posts) else broker._call("GET", "nope")
+    )
+
+    with pytest.raises(BrokerError) as caught:
+        broker.enqueue_many(f"{number}" for number in range(150))
+
+    assert list(caught.value.taken) == list(range(100))
+    assert broker.queue_size() == 100
 
 
 def test_a_release_keeps_the_order_and_costs_a_request_each(ironmq, broker):
