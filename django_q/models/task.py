@@ -104,6 +104,11 @@ class Task(models.Model):
         verbose_name_plural = _("Tasks")
         ordering = ["-stopped"]
         indexes = [
+            models.Index(
+                name="success_index",
+                fields=["group", "name", "func"],
+                condition=models.Q(success=True),
+            ),
             # Pruning looks for the oldest successes, the admin for the newest of either.
             models.Index(name="django_q_task_ended", fields=["success", "stopped"]),
             # Most tasks have no group, and each index makes each row dearer to write.

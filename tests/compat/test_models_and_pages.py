@@ -78,6 +78,7 @@ def test_tables_and_orders_are_the_old_ones() -> None:
     assert tables == {"django_q_task", "django_q_schedule", "django_q_ormq"}
     assert [model._meta.ordering for model in (Task, Success, Failure)] == [["-stopped"]] * 3
     assert Schedule._meta.ordering == ["next_run"]
+    assert {index.name for index in Task._meta.indexes} >= {"success_index"}
     assert (Success._meta.proxy, Failure._meta.proxy) == (True, True)
     assert apps.get_app_config("django_q").label == "django_q"
 
