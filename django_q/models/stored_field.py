@@ -1,5 +1,7 @@
 """The field of arguments and results: signed text in the column, Python values outside."""
 
+import sys
+import types
 from typing import Any
 
 from django.db.models.query_utils import DeferredAttribute
@@ -8,13 +10,24 @@ from picklefield.fields import PickledObject, PickledObjectField, _ObjectWrapper
 from django_q.exceptions import UnreadableValue
 from django_q.stored import is_stored, open_value, seal_value, value_or_error
 
+#: Functions of Django that take values from an instance to carry them on, and look at none. They
+#: are given the error, in which the text is; there is nothing else by which they could be known.
+_CARRIERS = frozenset(
+    (
+        ("django.core.serializers.xml_serializer", "handle_field"),
+        ("django.db.models.base", "clean_fields"),
+        ("django.db.models.base", "refresh_from_db"),
+        ("django.db.models.query", "bulk_update"),
+    )
+)
+
 
 class _StoredAttribute(DeferredAttribute):
     """Raises where the value is asked for, so that a row with a bad one can be loaded."""
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         value = super().__get__(instance, cls)
-        if isinstance(value, UnreadableValue):
+        if isinstance(value, UnreadableValue) and not _carries(sys._getframe(1)):
             raise UnreadableValue(f"{self.field.name} of [{instance.pk}]: {value}")
         return value
 
@@ -28,7 +41,7 @@ class StoredField(PickledObjectField):  # type: ignore[misc]
 
     A value that cannot be read is an UnreadableValue: an instance raises it at the attribute, and
     `values` and `values_list` have it in the value's place. Its text stays what it is when the row
-    is saved, or dumped and loaded.
+    is checked and saved, alone or with others, or dumped and loaded.
     """
 
     descriptor_class = _StoredAttribute
@@ -66,17 +79,28 @@ class StoredField(PickledObjectField):  # type: ignore[misc]
         return self.get_db_prep_value(self.pre_save(obj, add=False))
 
     def pre_save(self, model_instance: Any, add: bool) -> Any:
-        """Give the value to be saved; of one that cannot be read, its text."""
+        """Give the value to be saved, or the UnreadableValue in its place."""
         value = self.value_from_object(model_instance)
-        if isinstance(value, UnreadableValue) and value.text is not None:
-            return PickledObject(value.text)
+        if isinstance(value, UnreadableValue):
+            return value
         return super().pre_save(model_instance, add)
 
     def get_db_prep_value(self, value: Any, connection: Any = None, prepared: bool = False) -> Any:
-        """Give the text for the column; a PickledObject, the base class's word, is such a text."""
+        """Give the text for the column; a PickledObject, the base class's word, is such a text.
+
+        Raises UnreadableValue for one that nobody has read from a column.
+        """
         if isinstance(value, PickledObject):
             return str(value)
+        if isinstance(value, UnreadableValue):
+            if value.text is None:
+                raise value
+            return value.text
         return seal_value(_unwrapped(value))
+
+
+def _carries(caller: types.FrameType) -> bool:
+    return (caller.f_globals.get("__name__"), caller.f_code.co_name) in _CARRIERS
 
 
 def _unwrapped(value: Any) -> Any:

@@ -3,12 +3,10 @@
 Rows are written by the database result store in a worker's clerk thread, and read by everybody.
 """
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.db import models
 
-from django_q.exceptions import UnreadableValue
 from django_q.models.stored_field import StoredField
 from django_q.package import FailureCause
 from django_q.texts import gettext_lazy as _
@@ -122,32 +120,6 @@ class Task(models.Model):
     def __str__(self) -> str:
         """Give the name, or the id of a task without one."""
         return self.name or self.id
-
-    def refresh_from_db(
-        self,
-        using: str | None = None,
-        fields: Iterable[str] | None = None,
-        from_queryset: Any = None,
-    ) -> None:
-        """As Django's. A value that cannot be read raises where it is asked for, and not here."""
-        wanted = None if fields is None else list(fields)
-        try:
-            super().refresh_from_db(using, wanted, from_queryset)
-        except UnreadableValue:
-            self._refresh_apart(using, wanted, from_queryset)
-
-    def _refresh_apart(self, using: Any, fields: list[str] | None, from_queryset: Any) -> None:
-        """Take the stored values as a list has them: Django asks a row for each."""
-        names = {field.attname for field in self._meta.concrete_fields}
-        wanted = names - self.get_deferred_fields() if fields is None else set(fields)
-        stored = wanted & {"args", "kwargs", "result"}
-        super().refresh_from_db(using, wanted - stored, from_queryset)
-        rows = from_queryset
-        if rows is None:
-            rows = type(self)._base_manager.db_manager(using, hints={"instance": self})
-        elif using is not None:
-            rows = rows.using(using)
-        self.__dict__.update(rows.filter(pk=self.pk).values(*stored).get())
 
     @staticmethod
     def get_result(task_id: str) -> Any:
