@@ -18,6 +18,7 @@ from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf
 from django_q.exceptions import PackageRejected
 from django_q.humanhash import humanize
+from django_q.results.statements import storable
 
 __all__ = ["RunningTask", "Stat", "Status", "WorkerState"]
 
@@ -215,6 +216,8 @@ def _from_values(values: Mapping[str, Any]) -> Stat:
     stat = Stat(values["cluster_id"], values["pid"])
     # Another version may know of more, or of less.
     vars(stat).update({name: value for name, value in values.items() if name in vars(stat)})
+    # The cluster's birth travels in UTC, and the project may have no time zones.
+    stat.tob = stat.tob and storable(stat.tob)
     if stat.status in _STATES:
         stat.status = getattr(Conf, stat.status)
     return stat

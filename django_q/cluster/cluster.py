@@ -11,15 +11,13 @@ import time
 import uuid
 from typing import Any
 
-from django.db import connections
-
 from django_q import humanhash
 from django_q.brokers import Broker, broker_path, get_broker
 from django_q.brokers.several import served_queues
 from django_q.cluster.child import run_function
 from django_q.cluster.offspring import Plan
 from django_q.cluster.room import count_places
-from django_q.cluster.sharing import preload, prepare_fork
+from django_q.cluster.sharing import disconnect, preload, prepare_fork
 from django_q.cluster.supervisor import Supervisor
 from django_q.cluster.title import set_title
 from django_q.conf import Conf, logger
@@ -64,6 +62,8 @@ class Cluster:
         if _start_method() == "fork":
             # Before the look at threads, which a module may start.
             preload(Conf.PRELOAD or ())
+        # Children begin with as little as can be shared, and with no connection of ours.
+        self._disconnect()
         context = self._context()
         plan = Plan(
             str(self.cluster_id),
@@ -79,9 +79,6 @@ class Cluster:
                     self.name, ", ".join(served_queues(self.broker.list_key)),
                     plan.workers, broker_path())  # fmt: skip
         set_title(f"qcluster {self.name}")
-        # Children begin with as little as can be shared, and with no connection of ours.
-        self.broker.close()
-        connections.close_all()
         if context.get_start_method() == "fork":
             prepare_fork()
         code = Supervisor(plan, context).run()
@@ -92,8 +89,7 @@ class Cluster:
         """Start the cluster in a process beside this one; gives its pid once it is up."""
         self._stopping = False
         # A fork must not share them: who closes one would end it for both.
-        self.broker.close()
-        connections.close_all()
+        self._disconnect()
         maker: Any = self._context()
         # By its path: a process that is spawned has to set Django up before it can import this.
         arguments = (f"{__name__}.run_started", str(self.cluster_id), self.broker.list_key)
@@ -146,6 +142,10 @@ class Cluster:
     def has_stopped(self) -> bool:
         """It was started and has ended."""
         return self.sentinel is not None and not self.sentinel.is_alive()
+
+    def _disconnect(self) -> None:
+        self.broker.close()
+        disconnect()
 
     def _context(self) -> multiprocessing.context.BaseContext:
         method = _start_method()

@@ -42,6 +42,22 @@ def preload(paths: Iterable[str]) -> None:
             ) from error
 
 
+def disconnect() -> None:
+    """Close this thread's database connections, and the pools of all threads.
+
+    A fork must share no connection, and is not safe beside the threads that a pool has.
+    """
+    connections.close_all()
+    for alias in connections:
+        with contextlib.suppress(ImportError, ImproperlyConfigured):
+            # Backends that can have a pool have this, and Django says nothing of it.
+            getattr(connections[alias], "close_pool", _nothing)()
+
+
+def _nothing() -> None:
+    """Stand in for `close_pool`."""
+
+
 def prepare_fork() -> None:
     """Load what all children need, and let the garbage collector touch nothing of that."""
     for path in _NEEDED:

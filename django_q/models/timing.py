@@ -56,10 +56,11 @@ def schedule_zone() -> tzinfo | None:
 
 
 def as_stored(moment: datetime | None) -> datetime | None:
-    """Read a naive moment as Django would when it stores it: in the project's own time zone."""
-    if moment is not None and settings.USE_TZ and timezone.is_naive(moment):
-        return timezone.make_aware(moment, timezone.get_default_timezone())
-    return moment
+    """Read a moment as the database gives it back: one without a zone is in the project's own."""
+    if moment is None or timezone.is_aware(moment) == settings.USE_TZ:
+        return moment
+    turn = timezone.make_aware if settings.USE_TZ else timezone.make_naive
+    return turn(moment, timezone.get_default_timezone())
 
 
 class Timed:

@@ -14,6 +14,7 @@ from django_q.conf import Conf
 from django_q.exceptions import BrokerUnavailable
 from django_q.models import Failure, Schedule, Success
 from django_q.punctuality import LATE
+from django_q.results.statements import storable
 from django_q.status import Stat
 
 #: The states of a cluster, by the names of their texts in `Conf`.
@@ -136,7 +137,7 @@ def running(clusters: Sequence[Stat]) -> list[Running]:
             func=task["func"],
             cluster=stat.name,
             worker=f"{stat.host}:{worker['pid']}",
-            since=datetime.fromtimestamp(task["since"], UTC),
+            since=storable(datetime.fromtimestamp(task["since"], UTC)),
         )
         for stat in clusters
         for worker in stat.worker_states

@@ -6,8 +6,6 @@ import time
 import uuid
 from typing import Any
 
-from django.utils import timezone
-
 from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.status import RunningTask, Stat, WorkerState
@@ -24,7 +22,7 @@ def start_cluster(queue: str = "default", **values: Any) -> Stat:
         func=FUNC, since=since, tasks=[task], done=3, rss=0,
     )  # fmt: skip
     idle = WorkerState(pid=13, slot=2, state="idle", task_id="", done=0, since=None)
-    born = timezone.now() - datetime.timedelta(hours=3, minutes=20)
+    born = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=3, minutes=20)
     given = {"status": Conf.WORKING, "tob": born, "queue": queue, "worker_states": [busy, idle]}
     stat = Stat(uuid.uuid4(), 4711, **given | values)
     stat.save(get_broker())

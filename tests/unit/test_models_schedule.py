@@ -108,6 +108,13 @@ def test_a_project_without_time_zones_keeps_naive_times() -> None:
     assert timezone.is_naive(schedule.calculate_next_run())
 
 
+@override_settings(USE_TZ=False, TIME_ZONE="Asia/Tokyo")
+def test_such_a_project_may_say_a_time_with_its_zone() -> None:
+    schedule = Schedule(schedule_type=Schedule.DAILY, next_run=at(2026, 3, 28, 9))
+
+    assert schedule.calculate_next_run() == datetime(2026, 3, 29, 18)
+
+
 def test_once_does_not_repeat() -> None:
     with pytest.raises(ValueError, match="does not repeat"):
         Schedule(schedule_type=Schedule.ONCE).calculate_next_run()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 from django.utils import timezone
 
 from django_q.brokers import get_broker
@@ -53,6 +54,16 @@ def test_the_screen_shows_clusters_queues_tasks_and_schedules(site: str) -> None
     assert "Their mean duration 1.5 s" in lines
     assert "Active 1" in lines
     assert "Next in 1h 59m" in lines
+
+
+def test_a_project_without_time_zones_sees_its_clusters_and_what_runs(site: str) -> None:
+    with override_settings(USE_TZ=False, TIME_ZONE="Asia/Tokyo"):
+        start_cluster()
+
+        lines = [" ".join(line.split()) for line in qinfo().splitlines()]
+
+    assert any(line.endswith("4711 1/2 3h 20m Working") for line in lines)
+    assert "nightly report ..ild_the_whole_nightly_report 12 4 min" in lines
 
 
 def test_the_screen_fits_into_eighty_columns_and_is_plain_in_a_pipe(site: str) -> None:

@@ -1,8 +1,10 @@
 """What the process that forks has loaded, and what it lets alone."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +58,59 @@ def test_what_children_need_is_loaded_before_the_fork_and_nothing_else(
     assert {"django_q.cluster.roles", client, "django.db.backends.sqlite3.base"} <= loaded
     assert (UNNEEDED | {other}) & loaded == set()
     assert frozen > 10_000
+
+
+#: A backend whose connections come from a pool, which has a thread, as that of PostgreSQL.
+POOLED = """
+import threading
+from django.db.backends.sqlite3 import base
+class DatabaseWrapper(base.DatabaseWrapper):
+    end, thread = threading.Event(), None
+    def get_new_connection(self, options):
+        if DatabaseWrapper.thread is None:
+            DatabaseWrapper.thread = threading.Thread(target=self.end.wait, daemon=True)
+            DatabaseWrapper.thread.start()
+        return super().get_new_connection(options)
+    def close_pool(self):
+        self.end.set()
+        self.thread.join()
+"""
+#: Opens the pool from another thread, as a ping does.
+OPEN_AND_FORK = """
+import threading
+import django
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="x", INSTALLED_APPS=["django_q"], Q_CLUSTER={"orm": "default"},
+    DATABASES={
+        "default": {"ENGINE": "pooled", "NAME": ":memory:"},
+        "broken": {"ENGINE": "backend.that.is.not.there"},
+    },
+)
+django.setup()
+from django_q.cluster.cluster import Cluster
+from django_q.cluster import supervisor, cluster
+class Supervisor:
+    def __init__(self, plan, context):
+        print(context.get_start_method(), threading.active_count())
+    def run(self):
+        return 0
+cluster.Supervisor = Supervisor
+Cluster().run()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux")
+def test_a_pool_of_connections_is_closed_before_the_fork(tmp_path: Path) -> None:
+    (tmp_path / "pooled").mkdir()
+    (tmp_path / "pooled" / "__init__.py").touch()
+    (tmp_path / "pooled" / "base.py").write_text(POOLED)
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+
+    told = subprocess.run(
+        [sys.executable, "-c", OPEN_AND_FORK], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+
+    assert told.stdout.split() == ["fork", "1"]
+    assert "not safe" not in told.stderr
