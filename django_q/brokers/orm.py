@@ -120,14 +120,33 @@ class ORM(Broker):
             return leases
         due = rows.due()
         until_due = wait if due is None else max(due, _SHORTEST_WAIT)
-        self._watch.wait(connection, min(wait, until_due, LONGEST))
+        return self._wait(connection, rows, min(wait, until_due, LONGEST))
+
+    def _wait(self, connection: BaseDatabaseWrapper, rows: Rows, seconds: float) -> list[Lease]:
+        """Wait until there may be something; where it is told which row that is, claim it.
+
+        There was nothing before it, so it may pass by the priorities; and when somebody else was
+        quicker, there is nothing still.
+        """
+        assert self._watch is not None
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._watch.wait(connection, left)
+            if (id := _row_id(self._watch.news)) is None:
+                break
+            if leases := self._lend(functools.partial(rows.claim_told, id)):
+                return leases
         return []
 
     def _claim(self, rows: Rows, limit: int) -> list[Lease]:
+        return self._lend(lambda token: rows.claim(limit, token, self._progress))
+
+    def _lend(self, claim: Callable[[str], list[tuple[int, str, int]]]) -> list[Lease]:
         # One token for the leases of one call, and never again, whatever forks.
         token = f"{self.holder}.{secrets.token_hex(8)}"
-        claimed = rows.claim(limit, token, self._progress)
-        return [Lease(f"{id}:{token}", payload, str(id), count) for id, payload, count in claimed]
+        return [
+            Lease(f"{id}:{token}", payload, str(id), count) for id, payload, count in claim(token)
+        ]
 
     def timeout(self, task: Any) -> datetime:
         """Give the end of a lease that begins now, for a subclass that writes its own `dequeue`."""
@@ -221,7 +240,7 @@ def _held(receipts: Sequence[str]) -> Mapping[str, int]:
 
 
 def _row_id(text: str) -> int | None:
-    id = int(text) if text.isascii() and text.isdecimal() else -1
+    id = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
     return id if 0 <= id <= _LARGEST_ID else None
 
 

@@ -148,6 +148,14 @@ class Statements:
     #: The same from where the last one ended: what was lent is dead, but stands in the index until
     #: the next vacuum, and a claim from the beginning reads all of it.
     claim_since = claim.replace("{oldest}", "{since} {oldest}").replace("{ranks}", "{ranks_since}")
+    #: Lend the row of which those who wait were told (PostgreSQL), in half the time of the above,
+    #: which the planner needs for the priorities, and for a queue of any length.
+    claim_told = """UPDATE {queue} SET
+            "lock" = {moment}, "token" = %s, "deliveries" = "deliveries" + 1
+        WHERE "id" = (SELECT "id" FROM {queue}
+            WHERE "id" = %s AND "key" = %s AND "lock" <= {moment} {for_update})
+        RETURNING "id", "payload", "deliveries"
+    """
     #: Change nothing, but become the one who writes (SQLite). Who reads first and then writes in
     #: one transaction fails when somebody else wrote in between, and waiting does not help.
     write = 'UPDATE {queue} SET "token" = "token" WHERE "id" = 0'
@@ -158,6 +166,8 @@ class Statements:
     #: The same, and wake those who listen, once a statement (PostgreSQL): of one row, and of many.
     #: A text for any number of rows costs both sides a third of what a list of places does.
     insert_and_tell = f"""{insert} RETURNING "id", (SELECT pg_notify(%s, ''))"""
+    #: The same of a row that is ready once this statement ends: they are told which it is.
+    insert_and_tell_which = f"""{insert} RETURNING "id", pg_notify(%s, "id"::text)"""
     insert_many_and_tell = """INSERT INTO {queue} ("key", "payload", "lock", "priority")
         SELECT %s, made.payload, {moment}, %s
         FROM json_array_elements_text(%s) WITH ORDINALITY AS made (payload, place)

@@ -33,6 +33,9 @@ def channel(queue: str) -> str:
 class Poll:
     """Sleeps between two looks, longer each time: for MySQL, and inside a transaction."""
 
+    #: Id of the one row that came while it waited last; "" where it is not told which.
+    news = ""
+
     def __init__(self, queue: str) -> None:
         self._pause = 0.0
 
@@ -89,7 +92,8 @@ class Notifications(Poll):
         super().__init__(queue)
         self._channel = channel(queue)
         self._listening: weakref.ref[Any] | None = None
-        self._was_told = False
+        #: What was told since the last look: ids, or "" for rows of which it is not said which.
+        self._told: list[str] = []
 
     def begin(self, connection: BaseDatabaseWrapper) -> None:
         """Listen, if this connection does not yet; forget what was heard so far."""
@@ -102,40 +106,41 @@ class Notifications(Poll):
                 # psycopg 3 gives what comes with the answer to a statement to handlers only.
                 raw.add_notify_handler(self._hear)
             self._listening = weakref.ref(raw)
-        self._was_told = False
+        self._told.clear()
         if not hasattr(raw, "pgconn"):
             raw.notifies.clear()
 
     def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> None:
         """Wait until a notification comes, at most so long."""
         raw = connection.connection
-        with selectors.DefaultSelector() as selector, connection.wrap_database_errors:
-            if self._has_heard(raw):
-                return
-            selector.register(raw, selectors.EVENT_READ)
-            if selector.select(seconds):
-                self._read(raw)
+        with connection.wrap_database_errors:
+            self._take_in(raw)
+            if not self._told:
+                with selectors.DefaultSelector() as selector:
+                    selector.register(raw, selectors.EVENT_READ)
+                    if selector.select(seconds):
+                        self._read(raw)
+        told, self._told = self._told, []
+        self.news = told[0] if len(told) == 1 else ""
 
     def _hear(self, notification: Any) -> None:
-        self._was_told = True
+        self._told.append(notification.payload)
 
-    def _has_heard(self, raw: Any) -> bool:
-        """Tell whether a notification is there already, read along with something else."""
-        if hasattr(raw, "pgconn"):
-            return self._was_told or raw.pgconn.notifies() is not None
-        # psycopg2
-        raw.poll()
-        return bool(raw.notifies)
-
-    @staticmethod
-    def _read(raw: Any) -> None:
+    def _read(self, raw: Any) -> None:
         """Take in what came. Raises the driver's error when it is the end of the connection."""
         if hasattr(raw, "pgconn"):
             raw.pgconn.consume_input()
-            while raw.pgconn.notifies():
-                pass
-        else:
+        self._take_in(raw)
+
+    def _take_in(self, raw: Any) -> None:
+        """Note the notifications that are there, read along with something else."""
+        if hasattr(raw, "pgconn"):
+            while (notification := raw.pgconn.notifies()) is not None:
+                self._told.append(notification.extra.decode())
+        else:  # psycopg2
             raw.poll()
+            self._told += [notification.payload for notification in raw.notifies]
+            raw.notifies.clear()
 
 
 _WATCHES = {"sqlite": ChangeCounter, "postgresql": Notifications}
