@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
 from django_q.brokers import redis_trouble
@@ -69,7 +70,10 @@ class RedisServer(Broker):
         return redis_trouble.away(words, place, self._setting())
 
     def info(self) -> str:
-        """Name and version, as `Redis 7.0.15` or `Valkey 9.1.2`; asked once."""
+        """Name and version, as `Redis 7.0.15` or `Valkey 9.1.2`; asked once.
+
+        "Redis" where the user may not ask for them.
+        """
         if self._info is None:
             self._info = self._call(_name_and_version)
         return self._info
@@ -158,7 +162,11 @@ def text(value: bytes | str) -> str:
 
 
 def _name_and_version(connection: Any) -> str:
-    facts = connection.info("server")
+    try:
+        facts = connection.info("server")
+    except NoPermissionError:
+        # Counted among the dangerous commands, which many users may not give.
+        return "Redis"
     if "valkey_version" in facts:
         return f"Valkey {facts['valkey_version']}"
     return f"Redis {facts.get('redis_version', '')}".strip()

@@ -32,7 +32,8 @@ _SETTLED = (redis.AuthenticationError, MasterNotFoundError)
 _REFUSALS = {
     "OOM": "is out of memory and takes no more packages; raise its maxmemory or let workers drain",
     "READONLY": "is a read-only replica; let the settings name the primary",
-    "NOPERM": "does not permit this; the user needs the keys django_q:* and {django_q:*",
+    "NOPERM": "does not permit this; the user needs the keys django_q:* and {django_q:*, and the "
+    "commands that docs/brokers/redis names",
     "MISCONF": "refuses to write because it cannot save to disk",
 }
 #: redis-py takes these codes off the text.
@@ -126,4 +127,6 @@ def _words_of(error: Exception) -> str:
 def _code_of(error: Exception) -> str:
     # Redis 6.2 puts its own words before the code of an error inside a script.
     named = (code for code in _REFUSALS if re.search(rf"\b{code}\b", str(error)))
-    return _CODES.get(type(error)) or next(named, "")
+    # So Redis 7 and Valkey call the same when a script gives the command.
+    inside = "NOPERM" if "ACL failure in script" in str(error) else ""
+    return _CODES.get(type(error)) or next(named, inside)

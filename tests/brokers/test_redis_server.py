@@ -3,12 +3,13 @@
 import time
 
 import pytest
+import redis
 from django.test import override_settings
 
 from django_q.brokers.redis_broker import Redis
 from django_q.brokers.redis_list import RedisList
 from django_q.conf import Conf
-from django_q.exceptions import BrokerUnavailable, ConfigurationError
+from django_q.exceptions import BrokerError, BrokerUnavailable, ConfigurationError
 from tests.servers import Valkey
 
 BOTH = pytest.mark.parametrize("broker_class", [Redis, RedisList])
@@ -54,6 +55,53 @@ def test_keywords_of_redis_py_are_taken(valkey, redis_url, q_cluster, make, brok
 
     check(broker)
     assert broker.connection.connection_pool.connection_kwargs["db"] == 3
+
+
+#: What docs/brokers/redis says that a user needs, beside `info`.
+RIGHTS = (
+    "~django_q:* ~{django_q:* +@read +@write +@connection +@scripting -@dangerous +time".split()
+)
+
+
+@pytest.fixture
+def user(redis_url):
+    """Function that makes a user with these rights; gives a URL for it."""
+    with redis.Redis.from_url(redis_url) as server:
+
+        def make(*rights):
+            server.execute_command("ACL", "SETUSER", "shop", "reset", "on", ">s:e/c@r#t", *rights)
+            return redis_url.replace("redis://", "redis://shop:s%3Ae%2Fc%40r%23t@")
+
+        yield make
+        server.acl_deluser("shop")
+
+
+@BOTH
+def test_a_user_may_have_few_rights(user, q_cluster, make, broker_class):
+    q_cluster(redis=user(*RIGHTS))
+
+    broker = make(broker_class)
+
+    check(broker)
+    assert broker.info() == "Redis"
+    broker.enqueue("second")
+    for lease in broker.lease(1, 1.0):
+        broker.acknowledge(lease.receipt)
+    broker.purge_queue()
+    assert broker.queue_size() == 0
+
+
+def test_a_server_that_tells_of_itself_is_named(user, q_cluster, make):
+    q_cluster(redis=user(*RIGHTS, "+info"))
+
+    assert make().info()[-1].isdigit()
+
+
+def test_a_right_that_is_missing_is_named_inside_a_script_too(user, q_cluster, make):
+    q_cluster(redis=user(*RIGHTS, "-time"))
+
+    with pytest.raises(BrokerError, match=r"does not permit this; .* '?time'?|can't run this"):
+        make().lease()
 
 
 @pytest.mark.parametrize("as_url", [True, False])
