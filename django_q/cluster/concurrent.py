@@ -61,6 +61,8 @@ class ConcurrentWorker(Worker):
         self._most_coroutines: int = Conf.ASYNC_CONCURRENCY
         self._threads = Threads(self._most_threads if self._has_threads else 0, self._agenda)
         self._loop = Loop(self._agenda)
+        #: What comes after coroutines, one thing after another: their project may have no threads.
+        self._after = Threads(int(self._most_coroutines > 1), self._agenda, "after")
         self._free_places = list(reversed(range(count_places())))
         #: Receipts are not enough: not every broker has them.
         self._under_way: set[int] = set()
@@ -72,11 +74,13 @@ class ConcurrentWorker(Worker):
 
     def _serve(self) -> None:
         self._threads.start()
+        self._after.start()
         self._loop.start()
         while self._under_way or not self._is_leaving:
             if not self._take():
                 self._attend()
         self._threads.close()
+        self._after.close()
         self._loop.close()
 
     # -- beginning ----------------------------------------------------------------------------
@@ -142,7 +146,7 @@ class ConcurrentWorker(Worker):
         run = self._clerk.tracker.begin(package)
         if func is None:
             self._in_threads += 1
-            self._submit(functools.partial(self._run_in_thread, lease, run))
+            self._submit(self._threads, functools.partial(self._run_in_thread, lease, run))
         else:
             self._on_loop += 1
             announce_start(func, package, self._soft_limit)
@@ -195,17 +199,13 @@ class ConcurrentWorker(Worker):
         if not record.is_awaited:
             give_up()
             return
-        self._mark(Phase.AFTER, lease, outcome.package)
-        if not in_thread:
-            announce(outcome, record, self._soft_limit)
-            give_up()
-            return
 
         def announce_in_thread() -> Deed:
+            self._mark(Phase.AFTER, lease, outcome.package)
             announce(outcome, record, self._limits)
             return give_up
 
-        self._submit(announce_in_thread)
+        self._submit(self._threads if in_thread else self._after, announce_in_thread)
 
     def _give_up(self, lease: Lease, *, in_thread: bool) -> None:
         self._under_way.discard(id(lease))
@@ -250,7 +250,7 @@ class ConcurrentWorker(Worker):
     def _pause(self, seconds: float) -> None:
         self._attend(seconds)
 
-    def _submit(self, do: Callable[[], Deed]) -> None:
+    def _submit(self, threads: Threads, do: Callable[[], Deed]) -> None:
         def do_and_leave() -> Deed:
             # As in the main thread: one that was cut would fail a task that has no part in it.
             close_hung_up()
@@ -259,7 +259,7 @@ class ConcurrentWorker(Worker):
             finally:
                 leave_connections()
 
-        self._threads.submit(do_and_leave)
+        threads.submit(do_and_leave)
 
     def _say_load(self) -> None:
         """Tell the clerk what may begin, and the cluster whether anything runs."""

@@ -37,11 +37,11 @@ class Threads:
     the main thread, and handlers run there in any case.
     """
 
-    def __init__(self, count: int, agenda: Agenda) -> None:
+    def __init__(self, count: int, agenda: Agenda, name: str = "runner") -> None:
         self._agenda = agenda
         self._waiting: queue.SimpleQueue[Callable[[], Deed] | None] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"runner-{number}", daemon=True)
+            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
             for number in range(1, count + 1)
         ]
 

@@ -30,6 +30,8 @@ _happened, _began = threading.Event(), threading.Event()
 #: Two tasks meet, so that each has a thread; and these are the sockets of their connections.
 _met = threading.Barrier(2)
 _sockets: list[int] = []
+#: Whether what a hook waited for has happened.
+_hooks: list[bool] = []
 #: Seconds until it is missed.
 _PATIENCE = 15.0
 
@@ -56,6 +58,7 @@ def desk(q_cluster: Configure) -> Iterator[WideDesk]:
     left = signal.setitimer(signal.ITIMER_REAL, 0)
     _happened.clear()
     _began.clear()
+    _hooks.clear()
     made = WideDesk(Quick(), count_places())
     yield made
     made.close()
@@ -101,6 +104,32 @@ async def end_later() -> None:
     """Go on after the other one has ended, and say so."""
     await asyncio.sleep(0.6)
     _happened.set()
+
+
+async def rest() -> None:
+    """Do nothing."""
+
+
+async def say_so() -> None:
+    """Say that it has begun."""
+    _happened.set()
+
+
+def say_so_at_once() -> None:
+    """Say that it has begun, in a thread."""
+    _happened.set()
+
+
+def wait_for_the_other(task: Task) -> None:
+    """Wait, as a hook, until another task has run."""
+    _began.set()
+    _hooks.append(_happened.wait(_PATIENCE))
+
+
+def take_too_long(task: Task) -> None:
+    """Run into the limit, as a hook."""
+    while True:
+        time.sleep(0.01)
 
 
 def ask_together() -> int:
@@ -152,6 +181,32 @@ def test_coroutines_go_on_while_a_package_is_opened(desk: WideDesk) -> None:
 
     sender.join()
     assert Task.objects.get(name="late").result is True
+
+
+@pytest.mark.parametrize("other", [say_so, say_so_at_once])
+def test_others_begin_while_the_hook_of_a_coroutine_runs(desk: WideDesk, other: Any) -> None:
+    def send() -> None:
+        _began.wait(_PATIENCE)
+        async_task(other, broker=desk.broker)
+
+    async_task(rest, hook=wait_for_the_other, broker=desk.broker)
+    sender = threading.Thread(target=send)
+    sender.start()
+
+    desk.work(lambda: bool(_hooks) and Task.objects.filter(success=True).count() == 2)
+
+    sender.join()
+    assert _hooks == [True]
+
+
+def test_the_hook_of_a_coroutine_has_its_limit(
+    desk: WideDesk, caplog: pytest.LogCaptureFixture
+) -> None:
+    async_task(rest, hook=take_too_long, timeout=0.5, broker=desk.broker)
+
+    desk.work(lambda: "The hook of" in caplog.text)
+
+    assert "ran longer than its limit of 0.5 s" in caplog.text
 
 
 def test_what_ends_is_saved_while_the_ledger_does_not_answer(
