@@ -62,9 +62,17 @@ class Lines:
         """Run a script by its text; as the client's."""
         return self._ask("EVAL", *words)
 
-    def pair(self, first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+    def pair(self, first: tuple[Any, ...], second: tuple[Any, ...]) -> list[Any]:
         """Send two commands as one; their replies, or in their places what the server refused."""
-        return self._exchange(first, second)
+        line = self._take()
+        try:
+            line.send_packed_command([*_packed(line, first), *_packed(line, second)])
+            replies = [_reply(line), _reply(line)]
+        except redis.ConnectionError:
+            self.close()
+            raise
+        self._idle.append(line)
+        return replies
 
     def close(self) -> None:
         """Close the connections that nobody is using."""
@@ -73,23 +81,20 @@ class Lines:
             line.disconnect()
 
     def _ask(self, *words: Any) -> Any:
-        (reply,) = self._exchange(words)
-        if isinstance(reply, redis.ResponseError):
-            raise reply
-        return reply
-
-    def _exchange(self, *commands: Sequence[Any]) -> list[Any]:
         line = self._take()
         try:
-            line.send_packed_command([part for words in commands for part in _packed(line, words)])
-            replies = [_reply(line) for _ in commands]
+            line.send_packed_command(_packed(line, words))
+            reply = line.read_response()
+        except redis.ResponseError:
+            self._idle.append(line)
+            raise
         except redis.ConnectionError:
             # When the server was away, the others are broken too.
             self.close()
             raise
         # Left out after whatever else was raised, by an alarm too: its reply may be under way.
         self._idle.append(line)
-        return replies
+        return reply
 
     def _take(self) -> Any:
         if self._pid != os.getpid():
@@ -100,9 +105,9 @@ class Lines:
             return self._pool.connection_class(**self._pool.connection_kwargs)
 
 
-def _packed(line: Any, words: Sequence[Any]) -> Sequence[bytes]:
+def _packed(line: Any, words: tuple[Any, ...]) -> Sequence[bytes]:
     # What redis-py does before it calls this takes three times as long.
-    return line.pack_command(*words) if pack_command is None else (pack_command(tuple(words)),)
+    return line.pack_command(*words) if pack_command is None else (pack_command(words),)
 
 
 def _reply(line: Any) -> Any:

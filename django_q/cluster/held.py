@@ -50,6 +50,8 @@ class HeldLeases:
 
         A second lease is not given back, since the server may end both with it: it lapses.
         """
+        if not self._leases:
+            return leases
         held = {lease.key for lease in self._leases.values()}
         if held.isdisjoint(lease.key for lease in leases):
             return leases
