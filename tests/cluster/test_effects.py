@@ -2,12 +2,15 @@
 
 import os
 import signal
+import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from django.db import connection
 
 from django_q.models import Ledger, Task
 from django_q.tasks import async_task, async_tasks
@@ -23,6 +26,7 @@ from tests.cluster.ground import (
 )
 from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
+from tests.site.databases import PATIENCE
 from tests.site.effects import effects
 
 SITE = "tests.site.effects"
@@ -83,6 +87,34 @@ def test_a_frozen_run_that_wakes_up_late_leaves_nothing(
     assert effects() == {"a": 1}
     assert Task.objects.get().pk == task_id
     wait_empty()
+
+
+def test_a_locked_database_costs_neither_a_run_nor_an_effect(
+    database: str,
+    q_cluster: Start,
+    cluster: Start,
+    trace: Trace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Locked for longer than the cluster waits for a lock, and than a task may take."""
+    monkeypatch.setenv(PATIENCE, "0.5")
+    q_cluster(orm="default", workers=2, save_limit=0, timeout=1)
+    started: ClusterProcess = cluster()
+    count = 80
+    async_tasks(f"{SITE}.record", [(trace.path, n, 0.01) for n in range(count)], atomic=True)
+
+    for n in range(1, 4):
+        trace.wait_ends(n * count // 5)
+        with sqlite3.connect(connection.settings_dict["NAME"], timeout=20) as other:
+            other.execute("BEGIN IMMEDIATE")
+            time.sleep(2)
+        other.close()
+
+    wait_rows(count, success=True)
+    assert effects() == {str(n): 1 for n in range(count)}
+    assert trace.started().total() == count
+    assert "could not be begun, and is tried again" in started.log()
+    assert not Ledger.objects.exists()
 
 
 @pytest.mark.skipif(not LONG, reason="the unit tests have the rest: LONG=1")
