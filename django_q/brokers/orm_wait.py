@@ -92,7 +92,8 @@ class Notifications(Poll):
         super().__init__(queue)
         self._channel = channel(queue)
         self._listening: weakref.ref[Any] | None = None
-        #: What was told since the last look: ids, or "" for rows of which it is not said which.
+        #: What was told since the last look: ids, or "" for rows of which it is not said which. No
+        #: more than two: a worker that is busy for long hears of all, and looks at none.
         self._told: list[str] = []
 
     def begin(self, connection: BaseDatabaseWrapper) -> None:
@@ -124,7 +125,11 @@ class Notifications(Poll):
         self.news = told[0] if len(told) == 1 else ""
 
     def _hear(self, notification: Any) -> None:
-        self._told.append(notification.payload)
+        self._note(notification.payload)
+
+    def _note(self, words: str) -> None:
+        if len(self._told) < 2:
+            self._told.append(words)
 
     def _read(self, raw: Any) -> None:
         """Take in what came. Raises the driver's error when it is the end of the connection."""
@@ -136,10 +141,11 @@ class Notifications(Poll):
         """Note the notifications that are there, read along with something else."""
         if hasattr(raw, "pgconn"):
             while (notification := raw.pgconn.notifies()) is not None:
-                self._told.append(notification.extra.decode())
+                self._note(notification.extra.decode())
         else:  # psycopg2
             raw.poll()
-            self._told += [notification.payload for notification in raw.notifies]
+            for notification in raw.notifies:
+                self._note(notification.payload)
             raw.notifies.clear()
 
 

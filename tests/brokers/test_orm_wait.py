@@ -191,3 +191,17 @@ def test_it_is_told_which_row_came_where_that_is_one(
     ids = [lease.id for lease in broker.lease(10)]
     assert watch.news == (ids[0] if is_named else "")
     assert len(heard) == times
+
+
+def test_who_is_busy_keeps_nothing_of_what_he_is_told(broker: ORM) -> None:
+    connection = connections[broker.alias]
+    watch = Notifications(broker.list_key)
+    watch.begin(connection)
+
+    for _ in range(5):
+        _elsewhere(lambda: ORM(broker.list_key).enqueue("a"))
+        broker.lease(1)
+
+    assert len(watch._told) == 2
+    watch.begin(connection)
+    assert watch._told == []
