@@ -105,5 +105,9 @@ Async = AsyncTask
 
 
 def queue_size(broker: Broker | None = None) -> int:
-    """Count the packages that wait in the queue of this cluster, or of `broker`."""
+    """Count the packages that wait in the queue of this cluster, or of `broker`.
+
+    In the database beyond 20,000 it is a `django_q.brokers.estimate.Estimate`: an int that is right
+    to some percent.
+    """
     return (broker or get_broker()).queue_size()

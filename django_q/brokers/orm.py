@@ -196,7 +196,7 @@ class ORM(Broker):
     # -- tell ------------------------------------------------------------------------------
 
     def queue_size(self) -> int:
-        """Count the rows that may be leased now."""
+        """Count the rows that may be leased now; beyond 20,000 an `Estimate`, from a sample."""
         return self._run(lambda rows: rows.count_waiting())
 
     def lock_size(self) -> int:

@@ -11,19 +11,23 @@ from typing import Any
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_q.brokers.estimate import Estimate
+from django_q.brokers.orm_estimate import by_ids, by_pages
+from django_q.brokers.orm_lists import LARGEST_INSERT, LONGEST_LIST, Lists, chunks_of
 from django_q.brokers.orm_progress import Progress
-from django_q.brokers.orm_sql import LONGEST_LIST, Lists, moment, statements
+from django_q.brokers.orm_sql import moment, statements
 from django_q.brokers.orm_wait import channel
 from django_q.conf import Conf
 from django_q.exceptions import PayloadTooLarge
 
-#: Bytes of the packages in one statement, unless a single one is larger: what any MySQL takes.
-_LARGEST_INSERT = 2**19
 #: Bytes of an insert beside its package, amply reckoned.
 _OVERHEAD = 2**12
 
 #: A priority above all that a column takes.
 _ABOVE_ALL = 2**15
+
+#: Rows that are counted one by one: more would take longer than to look at some, and reckon.
+COUNTED = 20_000
 
 #: Receipt -> row id: the receipts that say more than nonsense.
 Held = Mapping[str, int]
@@ -66,13 +70,13 @@ class Rows:
         """
         self._check_size(max(map(len, payloads), default=0))
         # Where the ids of several new rows are not told (MySQL), each row is a statement.
-        chunks = list(_chunks(payloads, LONGEST_LIST if self._returns_ids else 1))
+        chunks = list(chunks_of(payloads, LONGEST_LIST if self._returns_ids else 1))
         with self._transaction() if len(chunks) > 1 else contextlib.nullcontext():
             return [id for chunk in chunks for id in self._insert_chunk(chunk, delay, priority)]
 
     def _check_size(self, size: int) -> None:
         # MySQL would hang up in the middle of it; the others take a gigabyte.
-        if self._connection.vendor == "mysql" and size + _OVERHEAD > _LARGEST_INSERT:
+        if self._connection.vendor == "mysql" and size + _OVERHEAD > LARGEST_INSERT:
             limit = int(self._fetch("SELECT @@max_allowed_packet", [])[0][0]) - _OVERHEAD
             if size > limit:
                 raise PayloadTooLarge(
@@ -250,16 +254,21 @@ class Rows:
         self._change(self._sql.purge, [self._key])
 
     def count_waiting(self) -> int:
-        """Count what is ready."""
-        return self._count(self._sql.waiting)
+        """Count what is ready; an `Estimate` where that is more than COUNTED."""
+        counted = 0
+        for rank in self._levels():
+            values = [self._key, rank, self._moment(), COUNTED + 1 - counted]
+            counted += int(self._fetch(self._sql.waiting, values)[0][0])
+            if counted > COUNTED:
+                reckon = by_pages if self._is_postgresql else by_ids
+                found = reckon(self._fetch, self._sql, [self._key, self._moment()])
+                return max(found, Estimate(COUNTED))
+        return counted
 
     def count_leased(self) -> int:
         """Count what is leased."""
-        return self._count(self._sql.leased)
-
-    def _count(self, text: str) -> int:
         values = ([self._key, rank, self._moment()] for rank in self._levels())
-        return sum(int(self._fetch(text, of_rank)[0][0]) for of_rank in values)
+        return sum(int(self._fetch(self._sql.leased, of_rank)[0][0]) for of_rank in values)
 
     # -- heartbeats ------------------------------------------------------------------------
 
@@ -279,17 +288,3 @@ class Rows:
         """Give the heartbeats whose keys begin so."""
         values = [self._moment(), len(prefix), prefix]
         return [str(value) for (value,) in self._fetch(self._sql.stats_by_prefix, values)]
-
-
-def _chunks(payloads: Sequence[str], longest: int) -> Iterator[list[str]]:
-    """Cut into lists that fit into a statement by number and by size."""
-    chunk: list[str] = []
-    size = 0
-    for payload in payloads:
-        if chunk and (len(chunk) == longest or size + len(payload) > _LARGEST_INSERT):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(payload)
-        size += len(payload)
-    if chunk:
-        yield chunk

@@ -9,9 +9,6 @@ is lent; which priorities there are, mostly one, is found by leaps through the s
 
 import dataclasses
 import functools
-import itertools
-import json
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,8 +17,8 @@ from django.utils import timezone
 
 from django_q.exceptions import ConfigurationError
 
-#: Ids or receipts in a statement that has a place for each.
-LONGEST_LIST = 300
+#: What statements keep in braces, to be filled when they are run.
+_LISTS = ("ids", "receipts", "rows", "low", "cut", "high")
 #: How deep words stand in words.
 _DEPTH = 5
 
@@ -38,6 +35,8 @@ class _Words:
     receipt: str = """"id" || ':' || COALESCE("token", '')"""
     #: How chosen rows are kept from other consumers until they are lent.
     for_update: str = ""
+    #: What makes a reader of ids take the primary key, not the index of the claim.
+    by_id: str = ""
     quote: str = '"'
     or_overwrite: str = """ON CONFLICT ("key") DO UPDATE
         SET "value" = excluded."value", "expires" = excluded."expires"
@@ -83,6 +82,7 @@ _WORDS = {
     "sqlite": _Words(
         moment="%s",
         until="""(JULIANDAY("lock") - JULIANDAY({moment})) * 86400""",
+        by_id="NOT INDEXED",
         held="""{listed} AND {receipt} IN (SELECT "value" FROM JSON_EACH(%s))""",
         listed='"id" IN (SELECT "value" FROM JSON_EACH(%s))',
     ),
@@ -100,6 +100,7 @@ _WORDS = {
         until="""TIMESTAMPDIFF(MICROSECOND, {moment}, "lock") / 1000000""",
         receipt="""CONCAT("id", ':', COALESCE("token", ''))""",
         for_update="FOR UPDATE SKIP LOCKED",
+        by_id="FORCE INDEX (PRIMARY)",
         quote="`",
         or_overwrite="""ON DUPLICATE KEY UPDATE
             "value" = VALUES("value"), "expires" = VALUES("expires")""",
@@ -115,7 +116,7 @@ _WORDS = {
 class Statements:
     """The statements for one kind of database: the templates below, filled with its words.
 
-    What is left in braces are lists: see `Lists`.
+    What is left in braces are lists, see `orm_lists`, and ids.
     """
 
     #: Which priorities there are, and how long until something of each is ready. Takes no lock,
@@ -191,11 +192,21 @@ class Statements:
     #: Take away one package, or all.
     delete = 'DELETE FROM {queue} WHERE "key" = %s AND "id" = %s'
     purge = 'DELETE FROM {queue} WHERE "key" = %s'
-    #: Count what waits, and what is leased, of one priority.
-    waiting = """SELECT COUNT(*) FROM {queue}
-        WHERE "key" = %s AND "priority" = %s AND "lock" <= {moment}"""
+    #: Count what waits, and what is leased, of one priority; of the former so many rows at most.
+    waiting = """SELECT COUNT(*) FROM (SELECT 1 FROM {queue} WHERE "key" = %s AND "priority" = %s
+        AND "lock" <= {moment} {oldest} LIMIT %s) AS counted"""
     leased = """SELECT COUNT(*) FROM {queue}
         WHERE "key" = %s AND "priority" = %s AND "lock" > {moment} AND "token" IS NOT NULL"""
+
+    #: Count what waits in a part of the table: see `orm_estimate`.
+    pages = """SELECT pg_relation_size('{queue}'::regclass) / current_setting('block_size')::int"""
+    sample_pages = """SELECT COUNT(*) FROM {queue} TABLESAMPLE SYSTEM (%s)
+        WHERE "key" = %s AND "lock" <= {moment}"""
+    ends = 'SELECT (SELECT MIN("id") FROM {queue}), (SELECT MAX("id") FROM {queue})'
+    beside = """(SELECT MAX("id") FROM {queue} WHERE "id" < {cut}),
+        (SELECT MIN("id") FROM {queue} WHERE "id" >= {cut})"""
+    sample_ids = """SELECT {low}, COUNT(*) FROM {queue} {by_id}
+        WHERE "id" BETWEEN {low} AND {high} AND "key" = %s AND "lock" <= {moment}"""
 
     #: Heartbeats: write one again, or for the first time; forget old ones; read one, or several.
     beat = 'UPDATE {heartbeat} SET "value" = %s, "expires" = {moment} WHERE "key" = %s'
@@ -210,41 +221,13 @@ class Statements:
     def __init__(self, words: _Words) -> None:
         self.moment = words.moment
         # A word may hold words; none holds itself.
-        phrases = dataclasses.asdict(words) | {n: f"{{{n}}}" for n in ("ids", "receipts", "rows")}
+        phrases = dataclasses.asdict(words) | {name: f"{{{name}}}" for name in _LISTS}
         for name, template in vars(Statements).items():
             if isinstance(template, str) and not name.startswith("_"):
                 text = template
                 for _ in range(_DEPTH):
                     text = text.format_map(phrases)
                 setattr(self, name, " ".join(text.replace('"', words.quote).split()))
-
-
-class Lists:
-    """How ids and receipts get into the statements of one kind of database.
-
-    SQLite and PostgreSQL take each list as one parameter: their statements have one text whatever
-    the number, which is what takes longest to read otherwise.
-    """
-
-    def __init__(self, vendor: str) -> None:
-        self._vendor = vendor
-        #: The most that one statement takes. MySQL's grows by each.
-        self.longest = LONGEST_LIST if vendor == "mysql" else 1000
-
-    def text(self, text: str, count: int) -> str:
-        """Fill the lists of a statement with placeholders, where they need so many."""
-        if self._vendor != "mysql":
-            return text
-        places = ", ".join(["%s"] * count)
-        return text.replace("{ids}", places).replace("{receipts}", places)
-
-    def values(self, *lists: Iterable[str | int]) -> list[Any]:
-        """Give the parameters for lists."""
-        if self._vendor == "mysql":
-            return list(itertools.chain(*lists))
-        if self._vendor == "sqlite":
-            return [json.dumps(list(items)) for items in lists]
-        return [list(items) for items in lists]
 
 
 def statements(connection: BaseDatabaseWrapper) -> Statements:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django_q.brokers import get_broker
 from django_q.brokers.base import Broker
+from django_q.brokers.estimate import Estimate
 from django_q.brokers.lease import Lease
 from django_q.brokers.shares import Shares
 from django_q.conf import Conf
@@ -237,7 +238,7 @@ class Several(Broker):
 
     def queue_size(self) -> int:
         """Count what waits in all queues."""
-        return sum(member.queue_size() for member in self._members.values())
+        return Estimate.sum(member.queue_size() for member in self._members.values())
 
     def lock_size(self) -> int | None:
         """Count what is leased of all queues; None if one does not tell."""

@@ -83,7 +83,8 @@ class Heartbeat:
         """Count what waits; seldom where that is paid for, or takes its time on a long queue."""
         began = time.monotonic()
         if began >= self._count_again:
-            self._size = self._broker.queue_size()
+            # Plain: it is pickled, and read by other versions.
+            self._size = int(self._broker.queue_size())
             took = time.monotonic() - began
             pause = _METERED_PERIOD if self._broker.is_metered else 50 * took
             self._count_again = began + pause

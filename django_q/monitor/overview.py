@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from django_q import __version__
 from django_q.brokers import Broker, shared_broker
+from django_q.brokers.estimate import Estimate
 from django_q.conf import Conf
 from django_q.exceptions import BrokerUnavailable
 from django_q.models import Failure, Schedule, Success
@@ -32,6 +33,8 @@ class Queue:
     #: None where the broker does not tell.
     leased: int | None
     clusters: int
+    #: `waiting` was reckoned, not counted.
+    is_estimate: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +127,9 @@ def queues(broker: Broker, clusters: Sequence[Stat]) -> list[Queue]:
     found = []
     for name in sorted(filter(None, names)):
         own = broker if name == broker.list_key else shared_broker(name)
-        found.append(Queue(name, own.queue_size(), own.lock_size(), alive.count(name)))
+        waiting = own.queue_size()
+        is_estimate = isinstance(waiting, Estimate)
+        found.append(Queue(name, waiting, own.lock_size(), alive.count(name), is_estimate))
     return found
 
 

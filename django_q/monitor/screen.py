@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django_q import __version__
 from django_q.monitor.overview import Overview, Schedules, Tasks, running
-from django_q.monitor.text import cut, cut_start, duration_text, fill, local_text, table
+from django_q.monitor.text import count_text, cut, cut_start, duration_text, fill, local_text, table
 from django_q.status import Stat
 from django_q.texts import gettext as _
 
@@ -73,7 +73,7 @@ def _queues(overview: Overview, warning: Callable[[str], str]) -> Iterator[str]:
     rows = [
         [
             queue.name,
-            f"{queue.waiting:,}",
+            count_text(queue.waiting),
             "-" if queue.leased is None else f"{queue.leased:,}",
             str(queue.clusters),
         ]

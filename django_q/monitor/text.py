@@ -6,6 +6,8 @@ from datetime import datetime
 
 from django.utils.timezone import is_aware, localtime
 
+from django_q.brokers.estimate import Estimate
+
 
 def text_width(text: str) -> int:
     """Give the columns that a text takes; Chinese signs take two, combining marks none."""
@@ -66,6 +68,11 @@ def table(
     for line in [titles, *rows] if titles else rows:
         cells = [fill(text, widths[place], right=place in right) for place, text in enumerate(line)]
         yield " ".join(cells).rstrip()
+
+
+def count_text(number: int) -> str:
+    """Give a number of things as a person reads it: `20,000`, `~1,030,000` if it is an estimate."""
+    return f"~{number:,}" if isinstance(number, Estimate) else f"{number:,}"
 
 
 def duration_text(seconds: float) -> str:

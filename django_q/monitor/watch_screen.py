@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 from django_q import __version__
 from django_q.conf import Conf
 from django_q.monitor.paint import Brush, Paint
-from django_q.monitor.text import cut, cut_start, duration_text, fill, local_text, table, text_width
+from django_q.monitor.text import (
+    count_text,
+    cut,
+    cut_start,
+    duration_text,
+    fill,
+    local_text,
+    table,
+    text_width,
+)
 from django_q.monitor.watch import Sight
 from django_q.status import Stat, WorkerState
 from django_q.texts import gettext as _
@@ -209,7 +218,7 @@ def _queues(sight: Sight, width: int, paint: Paint) -> Iterator[str]:
     rows = [
         [
             queue.name,
-            f"{queue.waiting:,}",
+            count_text(queue.waiting),
             "-" if queue.leased is None else f"{queue.leased:,}",
             str(queue.clusters),
         ]

@@ -12,6 +12,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_q.brokers import get_broker
+from django_q.brokers.estimate import Estimate
 from django_q.enqueue import async_task
 from django_q.models import Delayed, Rejected, Tracked, UniqueKey
 from django_q.results import rejected
@@ -67,7 +68,15 @@ def test_size_counts_what_waits_and_what_is_leased(queue: Any) -> None:
     queue.enqueue_many(["a", "b", "c"])
     queue.lease(1)
 
-    assert as_json("size") == {"queue": "default", "waiting": 2, "leased": 1}
+    found = {"queue": "default", "waiting": 2, "leased": 1, "is_estimate": False}
+    assert as_json("size") == found
+
+
+def test_size_says_what_was_not_counted(queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(queue), "queue_size", lambda self: Estimate(1_030_000))
+
+    assert as_json("size")["is_estimate"] is True
+    assert "about 1030000" in qbroker("size")
 
 
 def test_size_of_another_queue(queue: Any) -> None:

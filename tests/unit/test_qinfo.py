@@ -11,6 +11,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from django_q.brokers import get_broker
+from django_q.brokers.estimate import Estimate
 from django_q.masks import masked
 from django_q.models import Schedule
 from django_q.results.database import DatabaseStore
@@ -64,6 +65,16 @@ def test_a_project_without_time_zones_sees_its_clusters_and_what_runs(site: str)
 
     assert any(line.endswith("4711 1/2 3h 20m Working") for line in lines)
     assert "nightly report ..ild_the_whole_nightly_report 12 4 min" in lines
+
+
+def test_a_long_queue_is_told_as_an_estimate(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(get_broker()), "queue_size", lambda self: Estimate(1_030_000))
+
+    lines = [" ".join(line.split()) for line in qinfo().splitlines()]
+    (queue,) = json.loads(qinfo("--json"))["queues"]
+
+    assert "default ~1,030,000 0 0" in lines
+    assert (queue["waiting"], queue["is_estimate"]) == (1_030_000, True)
 
 
 def test_the_screen_fits_into_eighty_columns_and_is_plain_in_a_pipe(site: str) -> None:
@@ -122,7 +133,8 @@ def test_json_has_all_figures(site: str) -> None:
     assert figures["clusters"][0]["worker_states"][0]["task_name"] == "nightly report"
     running = figures["running"][0]
     assert (running["name"], running["worker"]) == ("nightly report", f"{stat.host}:12")
-    assert figures["queues"] == [{"name": "default", "waiting": 0, "leased": 0, "clusters": 1}]
+    empty = {"name": "default", "waiting": 0, "leased": 0, "clusters": 1, "is_estimate": False}
+    assert figures["queues"] == [empty]
     assert figures["tasks"]["successes"] == 0
 
 

@@ -10,6 +10,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from django_q.brokers import Broker, broker_path, get_broker, shared_broker
+from django_q.brokers.estimate import Estimate
 from django_q.dispatch import forget_queue
 from django_q.exceptions import BrokerError, ConfigurationError, ResultsUnavailable
 from django_q.models import Rejected
@@ -71,8 +72,11 @@ class Command(BaseCommand):
         self._tell({"queue": broker.list_key, "ping": True}, options)
 
     def _size(self, broker: Broker, options: dict[str, Any]) -> None:
-        values = {"queue": broker.list_key, "waiting": broker.queue_size()}
-        self._tell(values | {"leased": broker.lock_size()}, options)
+        waiting = broker.queue_size()
+        values = {"queue": broker.list_key, "waiting": waiting, "leased": broker.lock_size()}
+        if options["json"]:
+            values["is_estimate"] = isinstance(waiting, Estimate)
+        self._tell(values, options)
 
     def _purge(self, broker: Broker, options: dict[str, Any]) -> None:
         waiting, sizes = _sizes(broker)
@@ -158,7 +162,7 @@ class Command(BaseCommand):
             return
         width = max(len(key) for key in values) + 2
         for key, value in values.items():
-            self.stdout.write(f"{key + ':':{width}}{'unknown' if value is None else value}")
+            self.stdout.write(f"{key + ':':{width}}{_text(value)}")
 
     def _ask(self, question: str, options: dict[str, Any]) -> None:
         """Go on only with consent: `--yes`, or the word at the prompt."""
@@ -181,7 +185,13 @@ def _sizes(broker: Broker) -> tuple[int, str]:
     """Give how many wait, and the queue with its sizes for a question."""
     waiting, leased = broker.queue_size(), broker.lock_size()
     also = "" if leased is None else f", leased: {leased}"
-    return waiting, f"the queue {broker.list_key!r} (waiting: {waiting}{also})"
+    return waiting, f"the queue {broker.list_key!r} (waiting: {_text(waiting)}{also})"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return f"about {value}" if isinstance(value, Estimate) else str(value)
 
 
 def _shortened(payload: str) -> str:
