@@ -29,8 +29,9 @@ def collector(iteration: str, func: Any, options: dict[str, Any]) -> TaskPackage
 
 def is_part(package: TaskPackage) -> bool:
     """Tell whether a task is a part whose result is kept with those of the others only."""
-    is_own = bool(package.get("gather")) and not package.get("has_row")
-    return is_own or _is_foreign(package)
+    if "gather" in package and package["gather"] and not package.get("has_row"):
+        return True
+    return "iter_count" in package and _is_foreign(package)
 
 
 def part_of(package: TaskPackage, row: Row) -> Part | None:

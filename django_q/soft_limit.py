@@ -64,11 +64,8 @@ class SoftLimit:
         try:
             self._enter()
         except BaseException:
-            self._leave()
+            self.__exit__()
             raise
-
-    def __exit__(self, *error: object) -> None:
-        self._leave()
 
     def _enter(self) -> None:
         if not self._is_installed:
@@ -78,13 +75,13 @@ class SoftLimit:
         self._guarded = self._call
         if self._call and self._cancelled == self._call:
             raise TaskCancelled
+        if not self._call or self._modules != len(sys.modules):
+            self._take_back()
         if self._limit is not None:
-            if not self._call or self._modules != len(sys.modules):
-                self._take_back()
             self._due = time.monotonic() + self._limit
             signal.setitimer(signal.ITIMER_REAL, max(self._limit, 1e-6))
 
-    def _leave(self) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._call:
             self._modules = 0
         self._guarded = ""

@@ -9,7 +9,8 @@ value, or the other way round. It does not bind the project's `name`: rows are f
 """
 
 import pickle
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -127,7 +128,7 @@ def _sealed(value: Any) -> str:
             return f"{body}:{b64_encode(signing.mac(_PURPOSE, body.encode())).decode()}"
     data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
     mac = signing.mac(_PURPOSE, data, _MARK)
-    return b64encode(b"".join((data, _MARK, mac))).decode()
+    return b2a_base64(data + _MARK + mac, newline=False).decode()
 
 
 @lru_cache(maxsize=16)

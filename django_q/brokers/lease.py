@@ -26,8 +26,9 @@ class Lease(tuple[str | None, str]):
     pause: float = 0.0
     #: That was a run, which counts when it is given back.
     is_counted: bool = False
-    #: Which of its worker's places it has taken.
+    #: Which of its worker's places it has taken, and what the slot says of it.
     place: int = 0
+    phase: str = ""
 
     def __new__(cls, receipt: str | None, payload: str, id: str = "", deliveries: int = 1) -> Self:
         """Make the pair `(receipt, payload)` with what the broker knows beside it."""

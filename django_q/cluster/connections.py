@@ -5,8 +5,29 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.db import connections, reset_queries
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 from django_q.conf import logger
+
+
+class OpenConnections:
+    """Leaves the connections of one thread, and does not even look where none was opened."""
+
+    def __init__(self) -> None:
+        self._kept: Sequence[BaseDatabaseWrapper] = ()
+        self._may_be_more = True
+        connection_created.connect(self._on_created)
+
+    def _on_created(self, **kwargs: object) -> None:
+        # Whichever thread it was: one look too many does no harm.
+        self._may_be_more = True
+
+    def leave(self) -> Sequence[BaseDatabaseWrapper]:
+        """Do and give the same as `leave_connections`."""
+        if self._may_be_more or self._kept:
+            self._may_be_more = False
+            self._kept = leave_connections()
+        return self._kept
 
 
 def leave_connections() -> Sequence[BaseDatabaseWrapper]:

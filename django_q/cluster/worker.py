@@ -18,22 +18,18 @@ from django_q.brokers import Lease
 from django_q.brokers.orm_trouble import close_hung_up
 from django_q.cluster.admission import Admission
 from django_q.cluster.clerk import Clerk
-from django_q.cluster.connections import leave_connections
+from django_q.cluster.connections import OpenConnections
 from django_q.cluster.effects import Effects
 from django_q.cluster.lifetime import Lifetime
+from django_q.cluster.opening import open_or_reject
 from django_q.cluster.outbox import Finished
 from django_q.cluster.outcome_log import log_outcome
 from django_q.cluster.past import Past
 from django_q.cluster.scoreboard import Mark, Phase, Slot, State
 from django_q.cluster.title import title_of
 from django_q.conf import Conf, logger
-from django_q.exceptions import PackageRejected, ResultsUnavailable, TimeoutException
-from django_q.executor import (
-    announce_executed,
-    decided,
-    send_signal,
-    time_limit,
-)
+from django_q.exceptions import ResultsUnavailable, TimeoutException
+from django_q.executor import announce_executed, decided, send_signal, time_limit
 from django_q.followers import follower_of
 from django_q.following import last_entries
 from django_q.limit_options import LIMITS
@@ -42,7 +38,7 @@ from django_q.recorder import Record, Stores, announce, pack, prepare
 from django_q.results.ledger import History
 from django_q.results.rejected import Rejection
 from django_q.run import Run
-from django_q.sealed import open_package
+from django_q.sealed import open_plain
 from django_q.soft_limit import SoftLimit
 
 
@@ -88,12 +84,13 @@ class Worker:
 
     def _serve(self) -> None:
         """Take one package after another out of the inbox, until there are no more to come."""
-        kept = leave_connections()
+        connections = OpenConnections()
+        kept = connections.leave()
         while (lease := self._next()) is not None:
             # One that was cut since the last task would fail the next, which has no part in that.
             close_hung_up(kept)
             self._work(lease)
-            kept = leave_connections()
+            kept = connections.leave()
             if self._lifetime.is_over():
                 break
 
@@ -116,11 +113,8 @@ class Worker:
         self._clerk.wake()
 
     def _work(self, lease: Lease) -> None:
-        now = time.monotonic()
-        self._clerk.busy_since = now
-        # The mark of a first delivery has its limit at once; others are looked up before.
-        phase = Phase.CHECKING if lease.deliveries != 1 else Phase.OPENING
-        self._mark(phase, lease)
+        self._clerk.busy_since = time.monotonic()
+        package = self._begin(lease)
         self._slot.set("state", State.BUSY)
         if not self._may_start(lease):
             self._clerk.give_back(lease)
@@ -130,13 +124,25 @@ class Worker:
             if lease.deliveries != 1:
                 past = self._look_up(lease)
                 self._mark(Phase.OPENING, lease)
-            package = self._open(lease, past)
+            package = package or self._open(lease, past)
             if package is not None:
                 # Where it comes from, for receivers: the keys are Django Q's.
                 package["cluster"], package["ack_id"] = lease.queue, lease[0]
                 self._run(lease, package, past)
         except ResultsUnavailable:
             self._clerk.give_back(lease)
+
+    def _begin(self, lease: Lease) -> TaskPackage | None:
+        """Say in the slot what comes; gives the package where no code runs when it is opened.
+
+        The mark of a first delivery has its limit at once; others are looked up before.
+        """
+        if lease.deliveries != 1:
+            self._mark(Phase.CHECKING, lease)
+            return None
+        package = open_plain(lease.payload, lease.queue)
+        self._mark(Phase.OPENING if package is None else Phase.RUNNING, lease, package)
+        return package
 
     def _may_start(self, lease: Lease) -> bool:
         """Tell whether a lease is surely ours still, and time for new work."""
@@ -157,17 +163,10 @@ class Worker:
 
     def _open(self, lease: Lease, past: History) -> TaskPackage | None:
         """Open a package; None when it was rejected, which is handed over."""
-        try:
-            if past.in_opening and (past.verdict or past.deaths >= Conf.MAX_DEATHS):
-                raise PackageRejected(f"Opening it ended {past.deaths} workers: {past.reason}")
-            with self._soft_limit.within(Conf.OPEN_TIMEOUT, "Opening the package"):
-                return open_package(lease.payload, lease.queue)
-        except (PackageRejected, TimeoutException) as error:
-            reason = str(error)
-        except BaseException as error:  # unpickling is user code: SystemExit and worse
-            reason = f"Opening it raised {type(error).__name__}: {error}"
-        rejection = Rejection(lease.queue, lease.payload, reason, lease.receipt)
-        self._clerk.hand_over(Finished(rejection, lease.receipt))
+        opened = open_or_reject(lease, past, self._soft_limit)
+        if not isinstance(opened, Rejection):
+            return opened
+        self._clerk.hand_over(Finished(opened, lease.receipt))
         return None
 
     def _run(self, lease: Lease, package: TaskPackage, past: History) -> None:
@@ -189,7 +188,8 @@ class Worker:
 
     def _start(self, lease: Lease, package: TaskPackage) -> None:
         """Run a task; nothing stands in its way any more."""
-        self._mark(Phase.RUNNING, lease, package)
+        if lease.phase != Phase.RUNNING:
+            self._mark(Phase.RUNNING, lease, package)
         if self._title is not None:
             path = function_path(package["func"])
             self._title.show_task(package["name"], path, package.get("group"))
@@ -243,7 +243,7 @@ class Worker:
 
     def _mark(self, phase: Phase, lease: Lease, package: TaskPackage | None = None) -> None:
         """Say in the slot what this thread does, and when it is to be killed for that."""
-        now = time.monotonic()
+        now, lease.phase = time.monotonic(), phase
         limit: float | None = None
         if phase is Phase.OPENING:
             limit = Conf.OPEN_TIMEOUT

@@ -13,7 +13,7 @@ from django.test import override_settings
 from django_q import signing
 from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
 from django_q.package import build_package
-from django_q.sealed import open_package, seal_package
+from django_q.sealed import open_package, open_plain, seal_package
 from tests.site import tasks
 
 Q = "default"
@@ -36,6 +36,28 @@ def test_a_sealed_package_opens_as_it_was(q_cluster: Callable[..., Any], legacy:
 
     assert signing.is_legacy(sealed) == (legacy == "write")
     assert open_package(sealed, Q) == package
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "json"])
+def test_a_plain_package_opens_at_once_to_the_same(
+    q_cluster: Callable[..., Any], serializer: str
+) -> None:
+    q_cluster(serializer=serializer)
+    sealed = seal_package(build("ü\0😀", 1.5, {"2": [None]}, ü="ö"), Q)
+
+    assert open_plain(sealed, Q) == open_package(sealed, Q)
+
+
+def test_what_may_hang_or_be_rejected_is_not_opened_at_once(q_cluster: Callable[..., Any]) -> None:
+    plain = seal_package(build(1), Q)
+
+    assert open_plain(seal_package(build(timedelta(1)), Q), Q) is None
+    assert open_plain(seal_package(build("x" * 2**16), Q), Q) is None
+    assert open_plain(plain, "another queue") is None
+    assert open_plain(signing.seal([1], "task", Q), Q) is None
+    assert open_plain("foreign", Q) is None
+    q_cluster(pickles=False, serializer="json")
+    assert open_plain(plain, Q) is None
 
 
 MOMENT = datetime(2030, 10, 27, 2, 30, 0, 123456)

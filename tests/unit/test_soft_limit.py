@@ -105,6 +105,22 @@ def test_a_task_that_took_the_alarm_for_itself_is_not_hurt(soft_limit: SoftLimit
         pytest.fail("the task has started")
 
 
+@pytest.mark.parametrize("limit", [None, 60.0])
+def test_what_one_task_did_to_the_alarm_does_not_keep_the_next_from_being_cancelled(
+    soft_limit: SoftLimit, later: Callable[..., None], limit: float | None
+) -> None:
+    with soft_limit.within(None, "The task", "a"):
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    later(soft_limit.cancel, "b")
+
+    began = time.monotonic()
+    with pytest.raises(TaskCancelled), soft_limit.within(limit, "The task", "b"):
+        time.sleep(10)
+
+    assert time.monotonic() - began < 5
+
+
 def test_no_alarm_of_many_meets_another_task(soft_limit: SoftLimit, quick_switches: None) -> None:
     """A thread cancels every task at any moment of its call, before and after it too."""
     current = [""]

@@ -15,6 +15,7 @@ from django_q.models import Rejected, Task
 from django_q.package import build_package
 from django_q.sealed import seal_package
 from tests.site import tasks
+from tests.site.tasks import RunsWhenOpened
 from tests.unit.desk import Desk, quick_desk
 
 Configure = Callable[..., Any]
@@ -135,6 +136,26 @@ def test_what_runs_stands_on_the_scoreboard(desk: Desk) -> None:
     assert (phase, rest) == ("running", [task_id, "looks", f"{__name__}.look"])
     assert until - since == pytest.approx(3 + 5)
     assert receipt.startswith(key.removeprefix("default:"))
+
+
+def test_a_package_is_opened_under_its_mark_only_where_it_may_run_code(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phases: list[str] = []
+    write = desk.slot.write_mark
+
+    def noted(mark: Mark | None, place: int = 0) -> None:
+        phases.append(str(mark and mark.phase))
+        write(mark, place)
+
+    monkeypatch.setattr(desk.slot, "write_mark", noted)
+    enqueue(desk, f"{__name__}.note", "plain")
+    enqueue(desk, note, RunsWhenOpened(look))
+
+    desk.work()
+
+    assert [phase for phase in phases if phase != "None"] == ["running", "opening", "running"]
+    assert (_seen[0], _seen[1].phase) == ("plain", "opening")
 
 
 def test_a_hook_comes_after_row_and_acknowledgement(desk: Desk) -> None:

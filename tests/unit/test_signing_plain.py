@@ -1,0 +1,52 @@
+"""Sealed text that is read without running code is known from all other."""
+
+import copyreg
+import pickletools
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from django_q import signing
+from django_q.signing import SignedPackage, seal
+from tests.site.tasks import RunsWhenOpened
+from tests.unit.test_signing import VALUES
+
+
+def note() -> None:
+    """Be named in a pickle."""
+
+
+@pytest.mark.parametrize("value", [*VALUES, (True, 1.5, [], {1: b"x"}, frozenset())])
+def test_values_are_read_without_code_and_known_for_that(value: Any) -> None:
+    assert signing.is_plain(seal(value, "task", "default", "pickle"))
+    names = ("GLOBAL", "INST", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "STACK_GLOBAL")
+    codes = pickletools.genops(signing.serialized(value, "pickle"))
+    assert not [code.name for code, _, _ in codes if code.name in names]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [RunsWhenOpened(pytest.fail), datetime(2026, 1, 2), note, str, {"deep": [(RunsWhenOpened,)]}],
+)
+def test_what_has_code_is_not_taken_for_plain(value: Any) -> None:
+    assert not signing.is_plain(seal(value, "task", "default", "pickle"))
+
+
+def test_a_class_that_pickles_write_as_a_number_is_code_too() -> None:
+    copyreg.add_extension(__name__, "note", 0x7E57)
+    try:
+        assert not signing.is_plain(seal(note, "task", "default", "pickle"))
+    finally:
+        copyreg.remove_extension(__name__, "note", 0x7E57)
+
+
+def test_only_uncompressed_text_of_our_format_is_plain(q_cluster: Callable[..., Any]) -> None:
+    assert signing.is_plain(seal("x" * 100, "task", "default", "json"))
+    assert not signing.is_plain(SignedPackage.dumps("x"))
+    for foreign in ("", "~", "~b", "~bcA", "~b" + "=" * 100, "~t{}", "~p.gAVLAS4:x:y"):
+        assert not signing.is_plain(foreign)
+    q_cluster(compress=True)
+    for serializer in ("pickle", "json"):
+        assert not signing.is_plain(seal("x" * 100, "task", "default", serializer))
