@@ -111,7 +111,9 @@ class Settings:
     )
     recycle: int = _setting(10_000, "Tasks after which a worker is replaced.", "tasks", 1)
     max_rss: int | None = _setting(None, "Memory after which a worker is replaced.", "KiB", 1)
-    guard_cycle: float = _setting(0.5, "Time between two heartbeats.", "s", 0.05, 60)
+    guard_cycle: float = _setting(
+        0.5, "Time between two heartbeats; of an idle cluster a second at least.", "s", 0.05, 60
+    )
     cpu_affinity: int = _setting(0, "Processors each worker may use; 0: all.", "cores", 0)
     start_method: str | None = _setting(None, "`fork`, `forkserver` or `spawn`; None: by platform.")
     preload: list[str] | None = _setting(None, "Modules to import before the workers are forked.")
