@@ -34,7 +34,6 @@ from django_q.soft_limit import SoftLimit
 #: Where a row has moments.
 _MOMENTS = tuple(Row._fields.index(name) for name in ("started", "stopped", "enqueued"))
 
-
 #: What is in the package of a task on which nothing hangs but its row.
 _PLAIN = frozenset(
     ("id", "name", "func", "args", "kwargs", "started", "cluster", "ack_id")
@@ -134,7 +133,8 @@ def prepare(outcome: Outcome, lease: Lease | None = None) -> tuple[Outcome, Reco
         None if lease is None else lease.receipt,
         kept.in_database,
         kept.in_cache,
-        is_awaited=has_listener or (kept.in_database and post_save.has_listeners(Task)),
+        is_awaited=has_listener
+        or (kept.in_database and bool(post_save.receivers) and post_save.has_listeners(Task)),
     )
     is_known = lease is not None and lease.deliveries != 1
     if outcome.success and not is_known and outcome.package.keys() <= _PLAIN:
