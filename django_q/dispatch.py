@@ -18,6 +18,7 @@ from django_q.package import Follower, TaskPackage
 from django_q.results import keys, tracking
 from django_q.results.trouble import told
 from django_q.sealed import seal_package
+from django_q.signing import as_text
 
 
 def make_ready(broker: Broker, package: TaskPackage, now: datetime | None = None) -> Follower:
@@ -31,9 +32,8 @@ def make_ready(broker: Broker, package: TaskPackage, now: datetime | None = None
     if delay and not _holds_back(broker, delay):
         # Who hands it on may be killed before it is forgotten here, and another sends it again.
         package["derived"] = True
-    return Follower(
-        broker.list_key, seal_package(package, broker.list_key), delay, priority, package["id"]
-    )
+    payload = seal_package(package, broker.list_key, as_bytes=broker.carries_bytes)
+    return Follower(broker.list_key, payload, delay, priority, package["id"])
 
 
 def check_broker(broker: Broker, package: TaskPackage) -> None:
@@ -142,7 +142,7 @@ def _keep(queue: str, packages: Sequence[Follower]) -> None:
             Delayed(
                 task=package.task_id,
                 queue=queue,
-                payload=package.payload,
+                payload=as_text(package.payload),
                 priority=package.priority,
                 due=now + timedelta(seconds=package.delay),
             )

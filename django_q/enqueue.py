@@ -153,7 +153,8 @@ def _is_plain(package: TaskPackage) -> bool:
 def _send_plain(packages: list[TaskPackage], broker: Broker | None) -> None:
     """Do what comes of `hand_over` for plain packages of one queue, asking after no option."""
     target = broker or shared_broker(packages[0].get("cluster"))
-    target.enqueue_many([seal_package(package, target.list_key) for package in packages])
+    queue, as_bytes = target.list_key, target.carries_bytes
+    target.enqueue_many([seal_package(package, queue, as_bytes=as_bytes) for package in packages])
     _log(packages, target)
 
 

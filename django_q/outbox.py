@@ -22,6 +22,7 @@ from django_q.models import Delayed
 from django_q.package import Follower, TaskPackage
 from django_q.results import keys, tracking
 from django_q.results.trouble import told
+from django_q.signing import as_text
 
 #: Seconds the caller has to carry its packages itself, before the housekeeper looks at them.
 _CARRIED = 5.0
@@ -81,7 +82,7 @@ def _keep(queue: str, packages: Sequence[Follower], alias: str) -> None:
         Delayed(
             task=package.task_id,
             queue=queue,
-            payload=package.payload,
+            payload=as_text(package.payload),
             priority=package.priority,
             due=now + timedelta(seconds=package.delay or _CARRIED),
         )

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from django_q import signing
 from django_q.conf import Conf
+from django_q.disguise import DISGUISED
 from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
 from django_q.package import TaskPackage, function_path
 
@@ -25,8 +26,10 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def seal_package(package: TaskPackage, queue: str) -> str:
+def seal_package(package: TaskPackage, queue: str, *, as_bytes: bool = False) -> str:
     """Seal a package for a queue: text that only this project's clusters of that queue open.
+
+    `as_bytes`: it goes to a broker with `carries_bytes`.
 
     Raises PackageError that names the argument which cannot be pickled, and PayloadTooLarge for a
     package that no worker would open.
@@ -35,10 +38,10 @@ def seal_package(package: TaskPackage, queue: str) -> str:
         if Conf.LEGACY == "write":
             sealed = signing.SignedPackage.dumps(package)
         else:
-            sealed = signing.seal(_travelling(package), "task", queue)
+            sealed = signing.seal(_travelling(package), "task", queue, as_bytes=as_bytes)
     except Exception as error:  # pickling runs code of the arguments: anything may come out
         raise PackageError(_why_unsealable(package, error)) from error
-    if len(sealed) > _largest_payload():
+    if _length(sealed) > _largest_payload():
         path = function_path(package["func"])
         raise PayloadTooLarge(f"{path}: {_too_large(sealed)} Pass a reference to the data instead.")
     return sealed
@@ -95,7 +98,7 @@ def open_plain(payload: str, queue: str) -> TaskPackage | None:
 
 
 def _unseal(payload: str, queue: str) -> Any:
-    if len(payload) > _largest_payload():
+    if _length(payload) > _largest_payload():
         raise PackageRejected(_too_large(payload))
     if not signing.is_legacy(payload):
         return signing.unseal(payload, "task", queue)
@@ -104,6 +107,11 @@ def _unseal(payload: str, queue: str) -> Any:
             "The package has Django Q's format, which Q_CLUSTER[\"legacy\"] = 'off' refuses."
         )
     return signing.SignedPackage.loads(payload)
+
+
+def _length(payload: str) -> int:
+    """Count characters; of bytes in disguise as of their base64, which they may become."""
+    return len(payload) * 4 // 3 if payload.startswith(DISGUISED) else len(payload)
 
 
 def _largest_payload() -> int:

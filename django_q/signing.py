@@ -1,7 +1,8 @@
 """Turns values into signed text and back: Django's signatures, with keys derived once.
 
 Two formats. *Ours* is `~b<head><data>`, both in base64 (RFC 4648, section 4), or for JSON, which
-is ASCII, `~t<head><data>` with the data as they are. The head is the kind of the data (`p`
+is ASCII, `~t<head><data>` with the data as they are. Where bytes can travel, large data are bytes
+in disguise (see `disguise`): U+00FF, `~`, head and data. The head is the kind of the data (`p`
 pickle, `j` JSON, `P` and `J` the same behind zlib), the time in seconds since 1970, and the
 HMAC-SHA256 of these two and the data. Its key binds project, purpose and queue, so that a
 heartbeat or a cached result cannot be taken for a task. Signed is what stands behind base64,
@@ -12,6 +13,7 @@ Our first format, which is still read, was `~p.<data>:<time>:<signature>`, by Dj
 with the kinds `p`, `pz`, `j` and `jz`.
 """
 
+import contextlib
 import datetime
 import functools
 import io
@@ -21,15 +23,11 @@ import zlib
 from binascii import a2b_base64, b2a_base64
 from typing import Any
 
-from django.core.signing import (
-    BadSignature,
-    Signer,
-    b62_decode,
-    b64_decode,
-)
+from django.core.signing import BadSignature, Signer, b62_decode, b64_decode
 
 from django_q import json_format
 from django_q.conf import Conf
+from django_q.disguise import DISGUISED
 from django_q.exceptions import PackageRejected
 from django_q.signer import KeptSigner
 
@@ -37,14 +35,17 @@ __all__ = ["BadSignature", "PickleSerializer", "SignedPackage", "seal", "unseal"
 
 #: First character of our formats; no base64 text begins with it.
 _MARK = "~"
-#: What ours begins with: base64, text.
-_BASE64, _TEXT = _OURS = (f"{_MARK}b", f"{_MARK}t")
+#: What ours begins with: base64, text, bytes.
+_BASE64, _TEXT, _BYTES = _OURS = (f"{_MARK}b", f"{_MARK}t", f"{DISGUISED}{_MARK}")
+#: Bytes of data from which it is worth more to save base64 than to see text on the server.
+_LARGE = 1000
 #: Bytes of the time and of the signature. With the kind that is a multiple of three, so that base64
 #: has the head to itself.
 _TIME_SIZE, _DIGEST_SIZE = 6, 32
 #: What is signed with the data, and the length of all that stands before them in the text.
 _SIGNED_HEAD = 1 + _TIME_SIZE
-_HEAD_END = len(_BASE64) + (_SIGNED_HEAD + _DIGEST_SIZE) // 3 * 4
+_HEAD_SIZE = _SIGNED_HEAD + _DIGEST_SIZE
+_HEAD_END = len(_BASE64) + _HEAD_SIZE // 3 * 4
 #: Codes by which a pickle names a class or function from protocol 4 on (PEP 307, PEP 3154). Without
 #: one nothing in it can be called.
 _NAMING = (b"\x93", b"\x82", b"\x83", b"\x84")
@@ -97,24 +98,32 @@ def _utc() -> datetime.timezone:
     return datetime.UTC
 
 
-def seal(obj: Any, purpose: str, queue: str, serializer: str | None = None) -> str:
+def seal(
+    obj: Any, purpose: str, queue: str, serializer: str | None = None, *, as_bytes: bool = False
+) -> str:
     """Sign `obj` in our format, for this purpose ("task", "stat", ...) and queue.
 
-    As a pickle or as JSON: `serializer`, by default `Q_CLUSTER["serializer"]`. Raises what that
-    raises.
+    As a pickle or as JSON: `serializer`, by default `Q_CLUSTER["serializer"]`. `as_bytes`: what is
+    large may be bytes in disguise. Raises what the serializer raises.
     """
     serializer = serializer or Conf.SERIALIZER
     data, kind = serialized(obj, serializer), b"j" if serializer == "json" else b"p"
     if Conf.COMPRESSED and len(squeezed := zlib.compress(data)) < len(data) - 1:
         data, kind = squeezed, kind.upper()
-    return _signed(kind, data, purpose, queue)
+    return _signed(kind, data, purpose, queue, as_bytes=as_bytes)
 
 
-def _signed(kind: bytes, data: bytes, purpose: str, queue: str) -> str:
+def _signed(kind: bytes, data: bytes, purpose: str, queue: str, *, as_bytes: bool = False) -> str:
     head = kind + int(time.time()).to_bytes(_TIME_SIZE)
     head += _signer_for(Conf.version, purpose, queue).digest(head, data)
     if kind == b"j" and data.isascii():
         return f"{_TEXT}{_base64(head)}{data.decode('ascii')}"
+    if as_bytes and len(data) >= _LARGE:
+        return f"{_BYTES}{head.decode('latin-1')}{data.decode('latin-1')}"
+    return _in_base64(head, data)
+
+
+def _in_base64(head: bytes, data: bytes) -> str:
     return f"{_BASE64}{_base64(head)}{_base64(data)}"
 
 
@@ -148,7 +157,7 @@ def _checked(text: str, signer: KeptSigner) -> tuple[bytes, bytes]:
     try:
         head, data = _parts(text)
     except ValueError as error:
-        raise BadSignature(f"its base64 is damaged: {error}") from error
+        raise BadSignature(f"it is damaged: {error}") from error
     if not signer.is_genuine(head[_SIGNED_HEAD:], head[:_SIGNED_HEAD], data):
         raise BadSignature("it has no signature of ours")
     if (kind := head[:1]) not in _FIRST_KINDS.values():
@@ -157,7 +166,10 @@ def _checked(text: str, signer: KeptSigner) -> tuple[bytes, bytes]:
 
 
 def _parts(text: str) -> tuple[bytes, bytes]:
-    """Give head and data of our format. Raises ValueError where they are no base64."""
+    """Give head and data of our format. Raises ValueError where they are no base64, or no bytes."""
+    if text.startswith(_BYTES):
+        signed = text[len(_BYTES) :].encode("latin-1")
+        return signed[:_HEAD_SIZE], signed[_HEAD_SIZE:]
     head, data = a2b_base64(text[len(_BASE64) : _HEAD_END], strict_mode=True), text[_HEAD_END:]
     if text.startswith(_TEXT):
         return head, data.encode()
@@ -222,21 +234,35 @@ def is_plain(text: str) -> bool:
     Whoever signed it. A pickle counts only if none of its bytes could name something.
     """
     try:
-        kind = a2b_base64(text[len(_BASE64) : len(_BASE64) + 4])[:1]
-        if kind != b"p" or not text.startswith(_BASE64):
-            return kind == b"j" and text.startswith(_OURS)
-        data = a2b_base64(text[_HEAD_END:])
+        if text.startswith(_BYTES):
+            kind, data = unchecked(text)
+        else:
+            kind = a2b_base64(text[len(_BASE64) : len(_BASE64) + 4])[:1]
+            is_pickle = kind == b"p" and text.startswith(_BASE64)
+            data = a2b_base64(text[_HEAD_END:]) if is_pickle else b""
     except ValueError:
         return False
+    if kind != b"p":
+        return kind == b"j" and text.startswith(_OURS)
     for code in _NAMING:
         if code in data:
             return False
     return data[1:2] >= b"\4"
 
 
+def as_text(text: str) -> str:
+    """Give text of any format as every column takes it: bytes in disguise become base64.
+
+    The signature is the same.
+    """
+    with contextlib.suppress(ValueError):  # no bytes, so not one of ours
+        return _in_base64(*_parts(text)) if text.startswith(_BYTES) else text
+    return text
+
+
 def is_legacy(text: str) -> bool:
     """Tell whether this is text in Django Q's format."""
-    return not text.startswith(_MARK)
+    return not text.startswith((_MARK, _BYTES))
 
 
 def _salt(purpose: str, queue: str) -> str:

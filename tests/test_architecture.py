@@ -22,7 +22,7 @@ PACKAGE = ROOT / "django_q"
 FLOORS = (
     ("signposts",),
     ("exceptions", "signals", "humanhash", "recurrence", "texts", "signer"),
-    ("cluster.journal", "cluster.copies", "cluster.shared_memory", "json_format"),
+    ("cluster.journal", "cluster.copies", "cluster.shared_memory", "json_format", "disguise"),
     ("broker_url", "masks", "cluster.scoreboard", "soft_limit"),
     ("settings",),
     ("conf",),

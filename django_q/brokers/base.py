@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from django.core.cache import BaseCache, caches
 
-from django_q.brokers.lease import Lease
+from django_q.brokers.lease import Lease, as_leases
 from django_q.brokers.partly import partly
 from django_q.conf import Conf
 from django_q.exceptions import ConfigurationError
@@ -46,6 +46,9 @@ class Broker:
     portable_receipts: ClassVar[bool] = False
     #: Calls take part in the caller's transaction in the database that its attribute `alias` names.
     has_transactions: ClassVar[bool] = False
+    #: Text that begins with U+00FF, and has nothing above it, is kept as bytes (Latin-1): large
+    #: packages come so, and may have any character up to U+00FF. See `django_q.disguise`.
+    carries_bytes: ClassVar[bool] = False
     #: Other processes see what this one enqueues.
     is_shared: ClassVar[bool] = True
     #: Each call is a paid request over HTTP: nothing is asked more often than needed.
@@ -69,13 +72,16 @@ class Broker:
         A subclass that overrides an old method (`dequeue`) of a class that has the newer one
         (`lease`) gets the base's newer one, which calls the old. A class that wrote only the
         newer one gets an old one bound to it, so that `super().dequeue()` cannot go in circles.
-        One that wrote its own `enqueue` only knows neither delays nor priorities.
+        One that wrote its own `enqueue` only knows neither delays nor priorities. One with a
+        client or a way to read of its own may take for UTF-8 what it is given.
         """
         super().__init_subclass__(**kwargs)
         own = dict(cls.__dict__)
         for flag in ("can_delay", "can_prioritise"):
             if "enqueue" in own and "enqueue_many" not in own and flag not in own:
                 setattr(cls, flag, False)
+        if "carries_bytes" not in own and not _WAYS.isdisjoint(own):
+            cls.carries_bytes = False
         for old, (new, by_newer) in _OLD_AND_NEW.items():
             if old in own and new not in own:
                 setattr(cls, new, getattr(Broker, new))
@@ -156,7 +162,7 @@ class Broker:
 
         Waits up to `wait` seconds for the first one; an empty list when there is none.
         """
-        return _as_leases(self.dequeue())
+        return as_leases(self.dequeue())
 
     def acknowledge_many(self, receipts: Sequence[str]) -> None:
         """Acknowledge each of the receipts; one whose lease was lost changes nothing."""
@@ -269,18 +275,6 @@ class Broker:
         self._info = state[1]
 
 
-def _as_leases(delivered: Any) -> list[Lease]:
-    """Bring what a `dequeue` may return (list of pairs, one pair, None) into one form."""
-    pairs = [delivered] if delivered and isinstance(delivered, tuple) else delivered or ()
-    return [pair if isinstance(pair, Lease) else _lease_of(*pair) for pair in pairs]
-
-
-def _lease_of(receipt: Any, payload: Any) -> Lease:
-    """Make a lease of an old broker's pair: bytes, integers, None, as its client gave them."""
-    text = payload.decode(errors="backslashreplace") if isinstance(payload, bytes) else str(payload)
-    return Lease(receipt, text, deliveries=1 if receipt is None else 0)
-
-
 def _enqueue_by_many(self: Broker, enqueue_many: Callable[..., list[str]], task: str) -> str:
     return enqueue_many(self, [task])[0]
 
@@ -293,6 +287,8 @@ def _acknowledge_by_many(self: Broker, acknowledge_many: Callable[..., None], re
     acknowledge_many(self, [receipt])
 
 
+#: Methods that packages pass.
+_WAYS = frozenset(("enqueue", "enqueue_many", "dequeue", "lease", "get_connection"))
 _OLD_AND_NEW: dict[str, tuple[str, Callable[..., Any]]] = {
     "enqueue": ("enqueue_many", _enqueue_by_many),
     "dequeue": ("lease", _dequeue_by_lease),

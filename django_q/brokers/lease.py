@@ -1,6 +1,8 @@
 """A package on loan."""
 
-from typing import Self
+from typing import Any, Self
+
+from django_q.disguise import from_wire
 
 
 class Lease(tuple[str | None, str]):
@@ -50,3 +52,15 @@ class Lease(tuple[str | None, str]):
     def __getnewargs__(self) -> tuple[str | None, str]:
         """Let a lease be copied and pickled, with all it knows."""
         return self[0], self[1]
+
+
+def as_leases(delivered: Any) -> list[Lease]:
+    """Bring what a `dequeue` may return (list of pairs, one pair, None) into one form."""
+    pairs = [delivered] if delivered and isinstance(delivered, tuple) else delivered or ()
+    return [pair if isinstance(pair, Lease) else _lease_of(*pair) for pair in pairs]
+
+
+def _lease_of(receipt: Any, payload: Any) -> Lease:
+    """Make a lease of an old broker's pair: bytes, integers, None, as its client gave them."""
+    text = from_wire(payload) if isinstance(payload, bytes) else str(payload)
+    return Lease(receipt, text, deliveries=1 if receipt is None else 0)

@@ -36,7 +36,7 @@ class Memory(Broker):
     """
 
     has_receipts = can_renew = can_release = can_delay = can_delete = portable_receipts = True
-    can_prioritise = True
+    can_prioritise = carries_bytes = True
     is_shared = False
 
     def __init__(self, list_key: str | None = None) -> None:

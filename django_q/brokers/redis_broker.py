@@ -21,8 +21,9 @@ from django_q.brokers.partly import partly
 from django_q.brokers.redis_connect import is_cluster
 from django_q.brokers.redis_lend import LEASE, lend_at_bell
 from django_q.brokers.redis_lines import Lines, is_plain
-from django_q.brokers.redis_server import RedisServer, text
+from django_q.brokers.redis_server import RedisServer, payload_of, text
 from django_q.conf import Conf
+from django_q.disguise import to_wire
 
 #: Packages in one call of the script, which then keeps the server busy for about 2 ms.
 ENQUEUE_BATCH = 500
@@ -36,7 +37,7 @@ class Redis(RedisServer):
     """Keeps packages in Redis 6.2 or later, or Valkey."""
 
     has_receipts = can_renew = can_release = can_delay = can_delete = portable_receipts = True
-    can_prioritise = True
+    can_prioritise = carries_bytes = True
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
@@ -76,14 +77,15 @@ class Redis(RedisServer):
     def _keep(self, connection: Any, ids: list[str], batch: list[str], wait: int) -> None:
         # The id of the first package names the call. Whoever repeats it is this thread.
         sent = f"{self._sent}:{self.holder}.{os.getpid()}.{threading.get_ident()}"
-        pairs = [*ids, *batch]
-        pairs[::2], pairs[1::2] = ids, batch
+        payloads = list(map(to_wire, batch))
+        pairs = [*ids, *payloads]
+        pairs[::2], pairs[1::2] = ids, payloads
         if wait or scripts.RANK in ids[0]:
             keys = [self._packages, self._delayed, self._bell, sent, self._ranked, self._later]
             scripts.ENQUEUE_IN_TURN.run(connection, keys, wait, *pairs)
         elif Conf.LEGACY == "write" and not is_cluster(connection):
             keys = [self._plain, self._bell, sent]
-            scripts.ENQUEUE_PLAIN.run(connection, keys, ids[0], *batch)
+            scripts.ENQUEUE_PLAIN.run(connection, keys, ids[0], *payloads)
         else:
             keys = [self._ids, self._packages, self._bell, sent]
             scripts.ENQUEUE.run(self._lines, keys, *pairs)
@@ -146,7 +148,7 @@ class Redis(RedisServer):
         if reply:
             self._quiet_until = 0.0
         triples = zip(reply[::3], reply[1::3], reply[2::3], strict=True)
-        lent = [(text(id), text(payload), int(count)) for id, payload, count in triples]
+        lent = [(text(id), payload_of(payload), int(count)) for id, payload, count in triples]
         return [Lease(f"{id}:{token}", payload, id, count) for id, payload, count in lent]
 
     def _give_back_unanswered(self) -> None:

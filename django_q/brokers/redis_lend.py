@@ -6,7 +6,7 @@ from redis.exceptions import NoScriptError
 
 from django_q.brokers.redis_connect import is_cluster
 from django_q.brokers.redis_lines import Lines
-from django_q.brokers.redis_scripts import BATCH, CLOCK, PLACE, RANKS, RING, Script
+from django_q.brokers.redis_scripts import AS_BYTES, BATCH, CLOCK, PLACE, RANKS, RING, Script
 
 #: Bytes after which one call lends no more; workers that want more call again.
 LEASE_SIZE = 8 * 2**20
@@ -158,7 +158,7 @@ def lend_at_bell(
     else:
         with connection.pipeline(transaction=False) as pipeline:
             pipeline.blpop([bell], seconds)
-            pipeline.execute_command(*LEASE.words(keys, *args))
+            pipeline.execute_command(*LEASE.words(keys, *args), **AS_BYTES)
             rung, reply = pipeline.execute(raise_on_error=False)
     if isinstance(reply, NoScriptError):
         reply = LEASE.run(connection, keys, *args)

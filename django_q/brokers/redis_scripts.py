@@ -26,6 +26,7 @@ write frees memory: therefore a removal comes first wherever work goes on.
 import hashlib
 from typing import Any
 
+from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError
 
 #: Most packages or receipts in one call; a lease of 1,000 keeps the server busy for 5 ms.
@@ -34,6 +35,8 @@ BATCH = 1000
 RANK = "~"
 #: Milliseconds for which a producer may repeat a call whose reply was lost.
 SENT_LIFE = 60_000
+#: For redis-py: a project's own client may decode, and would stumble over packages that are bytes.
+AS_BYTES: dict[str, Any] = {NEVER_DECODE: True}
 
 
 class Script:
@@ -43,13 +46,14 @@ class Script:
         self.source = "\n".join(parts)
         self._sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    def run(self, connection: Any, keys: list[str], *args: str | int | float) -> Any:
+    def run(self, connection: Any, keys: list[str], *args: str | bytes | float) -> Any:
         """Run with these KEYS and ARGV; the reply."""
+        words = (len(keys), *keys, *args)
         try:
-            return connection.evalsha(self._sha, len(keys), *keys, *args)
+            return connection.execute_command("EVALSHA", self._sha, *words, **AS_BYTES)
         except NoScriptError:
             # A server that was restarted has forgotten it; EVAL lets it remember.
-            return connection.eval(self.source, len(keys), *keys, *args)
+            return connection.execute_command("EVAL", self.source, *words, **AS_BYTES)
 
     def words(self, keys: list[str], *args: str | int | float) -> tuple[str | int | float, ...]:
         """Give the command that runs it on a server that knows it, to be sent along with others."""

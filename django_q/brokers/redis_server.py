@@ -13,6 +13,7 @@ from django_q.brokers.deadline import PING_LIMIT, call_within
 from django_q.brokers.misread import MISREAD, not_understood, text_of
 from django_q.brokers.redis_connect import connect, is_cluster
 from django_q.conf import Conf
+from django_q.disguise import from_wire
 
 T = TypeVar("T")
 
@@ -159,6 +160,11 @@ def text(value: bytes | str) -> str:
     it is opened, which must not happen to the whole batch here. Raises TypeError for other values.
     """
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else text_of(value)
+
+
+def payload_of(value: bytes | str) -> str:
+    """Bring a package into text, as `text` does a reply; it may be bytes in disguise."""
+    return from_wire(value) if isinstance(value, bytes) else text_of(value)
 
 
 def _name_and_version(connection: Any) -> str:

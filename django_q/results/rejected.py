@@ -6,6 +6,7 @@ from django.db import router
 
 from django_q.models import Rejected
 from django_q.results.trouble import told
+from django_q.signing import as_text
 
 
 class Rejection(NamedTuple):
@@ -22,10 +23,11 @@ def keep(rejection: Rejection) -> None:
 
     Raises ResultsUnavailable, with nothing kept, when the database is away.
     """
-    digest = Rejected.digest_of(rejection.queue, rejection.payload)
+    payload = as_text(rejection.payload)
+    digest = Rejected.digest_of(rejection.queue, payload)
     values = {
         "queue": _storable(rejection.queue),
-        "payload": _storable(rejection.payload),
+        "payload": _storable(payload),
         "reason": _storable(rejection.reason),
     }
     alias = router.db_for_write(Rejected)

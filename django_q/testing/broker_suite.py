@@ -46,6 +46,15 @@ class QueueTests(BrokerGround):
 
         assert self.take_one().payload == payload
 
+    def test_bytes_in_disguise_come_out_as_they_went_in(self) -> None:
+        self.skip_unless(self.broker.carries_bytes, "carries no bytes")
+
+        every = "\xff~" + bytes(range(256)).decode("latin-1")
+        payloads = [every * 10, "\xff", "\xff\xff\0\r\n", "\xffby chance, \u4e16\u754c"]
+        self.put(*payloads)
+
+        assert sorted(lease.payload for lease in self.take(4)) == sorted(payloads)
+
     def test_an_empty_package_is_a_package(self) -> None:
         self.skip_unless(self.takes_empty, "takes no empty package")
 

@@ -28,6 +28,7 @@ FLAGS: Mapping[str, str] = {
     "can_delay": "Holds packages back",
     "can_prioritise": "Lends higher priorities first",
     "can_delete": "Deletes a waiting package",
+    "carries_bytes": "Takes bytes as they are",
     "is_shared": "Seen by other processes",
     "is_metered": "Every call is a paid request",
 }

@@ -88,9 +88,13 @@ def test_a_client_of_ones_own_is_used(redis_url, q_cluster):
 
 @pytest.mark.parametrize("packer", [redis_lines.pack_command, None])
 @pytest.mark.parametrize("number", [1, 2, 700])
-def test_what_comes_by_lines_is_what_comes_by_the_client(broker, monkeypatch, number, packer):
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_what_comes_by_lines_is_what_comes_by_the_client(broker, monkeypatch, number, size, packer):
     monkeypatch.setattr(redis_lines, "pack_command", packer)
-    payloads = [f"Grüße {n}\0\r\n" for n in range(number)]
+    number = min(number, 2_000_000 // size)
+    payloads = [f"Grüße {n}\0\r\n".ljust(size, "€ÿ"[n % 2]) for n in range(number)]
+    payloads[::3] = [f"\xff{payload.replace('€', '~')}" for payload in payloads[::3]]
+    payloads[1::7] = ["small"] * len(payloads[1::7])
     assert isinstance(broker._lines, Lines)
 
     broker.enqueue_many(payloads)
@@ -114,7 +118,7 @@ def test_a_line_whose_reply_was_not_read_is_not_used_again(broker, monkeypatch):
     broker.enqueue("a")
     (line,) = broker._lines._idle
 
-    def interrupted():
+    def interrupted(**options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(line, "read_response", interrupted)
@@ -161,8 +165,8 @@ def test_a_lost_reply_on_a_line_keeps_the_package_once(broker, monkeypatch):
     (line,) = broker._lines._idle
     read = line.read_response
 
-    def lost():
-        read()
+    def lost(**options):
+        read(**options)
         raise redis.ConnectionError("Connection closed by server.")
 
     monkeypatch.setattr(line, "read_response", lost)

@@ -104,6 +104,24 @@ def test_a_right_that_is_missing_is_named_inside_a_script_too(user, q_cluster, m
         make().lease()
 
 
+@pytest.mark.parametrize("wait", [0.0, 1.0])
+def test_bytes_come_back_through_a_client_that_decodes(valkey, q_cluster, make, wait):
+    q_cluster(redis={"host": "127.0.0.1", "port": valkey.port, "decode_responses": True})
+    broker = make()
+    payload = "\xff~" + bytes(range(256)).decode("latin-1")
+
+    if wait:
+        # With nothing there, the next call waits at the bell first.
+        assert broker.lease() == []
+    broker.enqueue_many([payload, "text"])
+
+    leases = broker.lease(1, wait) + broker.lease(1, wait)
+    assert [lease.payload for lease in leases] == [payload, "text"]
+    assert broker.renew([lease.receipt for lease in leases]) == [lease.receipt for lease in leases]
+    broker.acknowledge_many([lease.receipt for lease in leases])
+    assert broker.lock_size() == 0
+
+
 @pytest.mark.parametrize("as_url", [True, False])
 def test_a_socket_file_is_a_place_too(tmp_path_factory, q_cluster, make, as_url):
     path = tmp_path_factory.mktemp("s") / "redis"

@@ -73,6 +73,7 @@ def _seeds() -> list[bytes]:
     found += [b"Z8" + b"\0" * 50_000, b"Z9" + b"[" * 50_000]
     found += [b"W%d" % place + insides[0] for place in range(len(_PURPOSES))]
     texts = [seal_package(package, QUEUE) for package in _PACKAGES]  # type: ignore[arg-type]
+    texts += [seal_package(_package("\xff" * 1000), QUEUE, as_bytes=True)]  # type: ignore[arg-type]
     texts += [SignedPackage.dumps(_PACKAGES[0]), SignedPackage.dumps(_PACKAGES[0], compressed=True)]
     return found + [b"T" + text.encode() for text in texts]
 

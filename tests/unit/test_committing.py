@@ -11,10 +11,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from django_q.brokers import Broker, shared_broker
+from django_q.brokers.memory import Memory
 from django_q.cluster.delayed import DelayedPackages
+from django_q.dispatch import dispatch, make_ready
 from django_q.exceptions import BrokerUnavailable, PackageError
 from django_q.models import Delayed
-from django_q.package import TaskPackage
+from django_q.package import TaskPackage, build_package
 from django_q.sealed import open_package
 from django_q.tasks import async_task, async_tasks, schedule
 from tests.site import databases
@@ -46,6 +48,32 @@ def sent(broker: Broker) -> list[TaskPackage]:
 
 class _Rollback(Exception):
     pass
+
+
+@on_every_database
+@pytest.mark.parametrize("way", [True, "outbox"])
+def test_large_packages_commit_on_every_database(broker: Broker, way: Any) -> None:
+    large = "\0\xff" * 1000
+
+    with atomic(broker):
+        async_task("math.sqrt", large, on_commit=way)
+    dispatch(broker, [make_ready(broker, build_package("math.sqrt", (large,), {}, {}))])
+
+    assert [package["args"] for package in sent(broker)] == [(large,), (large,)]
+
+
+@on_every_database
+def test_large_packages_wait_in_every_database(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Memory, "can_delay", False)
+    package = build_package("math.sqrt", ("\0\xff" * 1000,), {}, {"delay": 60})
+
+    dispatch(broker, [make_ready(broker, package)])
+
+    kept = Delayed.objects.get()
+    assert kept.payload.isascii()
+    assert open_package(kept.payload, broker.list_key)["args"] == package["args"]
 
 
 @on_every_database

@@ -53,6 +53,10 @@ def without_marks(packages: list[TaskPackage]) -> list[dict[str, Any]]:
         ({}, {"cluster": "mails", "group": "g"}),
         ({"cached": True, "ack_failures": True}, {"color": "red"}),
         ({"legacy": "write"}, {"color": "red"}),
+        ({}, {"color": "red" * 1000}),
+        ({"compress": True}, {"color": "".join(map(chr, range(2000)))}),
+        ({"serializer": "json"}, {"color": "\xff" * 1000}),
+        ({"legacy": "write"}, {"color": "red" * 1000}),
         ({"serializer": "json"}, {"q_options": {"group": "g"}, "group": "color"}),
     ],
 )

@@ -14,6 +14,7 @@ from django_q import signing
 from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
 from django_q.package import build_package
 from django_q.sealed import open_package, open_plain, seal_package
+from django_q.signing import as_text
 from tests.site import tasks
 
 Q = "default"
@@ -108,14 +109,18 @@ def test_ten_megabytes_are_carried() -> None:
     assert reopened(package) == package
 
 
-def test_more_than_workers_open_is_refused_at_the_call(q_cluster: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_more_than_workers_open_is_refused_at_the_call(
+    q_cluster: Callable[..., Any], as_bytes: bool
+) -> None:
     q_cluster(max_package=10_000)
 
     with pytest.raises(
         PayloadTooLarge, match=r"tests.site.tasks.echo: .* bytes .*10000.*reference"
     ):
-        seal_package(build(bytes(10_000)), Q)
-    assert reopened(build(bytes(9_000)))
+        seal_package(build(bytes(10_000)), Q, as_bytes=as_bytes)
+    sealed = seal_package(build(bytes(9_000)), Q, as_bytes=as_bytes)
+    assert open_package(sealed, Q) and open_package(as_text(sealed), Q)
 
 
 @pytest.mark.parametrize(
@@ -203,8 +208,11 @@ def test_a_wrong_key_or_queue_is_rejected_with_the_reason() -> None:
         open_package(sealed, Q)
 
 
-def test_a_payload_beyond_the_limit_is_rejected_unread(q_cluster: Callable[..., Any]) -> None:
-    sealed = seal_package(build(bytes(5000)), Q)
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_a_payload_beyond_the_limit_is_rejected_unread(
+    q_cluster: Callable[..., Any], as_bytes: bool
+) -> None:
+    sealed = seal_package(build(bytes(5000)), Q, as_bytes=as_bytes)
     q_cluster(max_package=1024)
 
     with pytest.raises(PackageRejected, match="more than .*max_package"):

@@ -50,3 +50,15 @@ def test_only_uncompressed_text_of_our_format_is_plain(q_cluster: Callable[..., 
     q_cluster(compress=True)
     for serializer in ("pickle", "json"):
         assert not signing.is_plain(seal("x" * 100, "task", "default", serializer))
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("value", ["x" * 1000, ["ü" * 1000], ("x" * 1000, note)])
+def test_bytes_in_disguise_are_as_plain_as_their_text(
+    q_cluster: Callable[..., Any], value: Any, compress: bool
+) -> None:
+    q_cluster(compress=compress)
+    sealed = seal([value, bytes(range(100)) * 20], "task", "default", "pickle", as_bytes=True)
+
+    assert signing.is_plain(sealed) == signing.is_plain(signing.as_text(sealed))
+    assert not signing.is_plain("\xff~") and not signing.is_plain("\xff~\u4e16")
