@@ -205,8 +205,9 @@ class Clerk(threading.Thread):
         wanted = self._room.wanted(waiting, len(self._held), busy_for, self.free)
         if wanted <= 0:
             return False
-        # Read after busy_since: an outcome is in the outbox before the main thread says idle.
-        is_idle = not is_at_work and not waiting and not self._outbox
+        # Outbox read after busy_since: an outcome is there before the main thread says idle. What
+        # that has taken and not yet said to be at, for want of a processor, is held.
+        is_idle = not (is_at_work or waiting or self._outbox or self._held)
         wanted = min(wanted, self._broker.max_lease or wanted)
         leases = self._ask(wanted, self._broker.idle_wait if is_idle else 0.0)
         self._room.leased(wanted, len(leases))

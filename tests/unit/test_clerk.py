@@ -87,6 +87,21 @@ def test_an_idle_worker_waits_at_the_broker_and_does_not_poll(desk: Desk, broker
     assert set(broker.asked) == {(1, broker.idle_wait)}
 
 
+def test_while_anything_is_held_it_does_not_wait_at_the_broker(
+    desk: Desk, broker: Counting
+) -> None:
+    broker.enqueue("one")
+    desk.start()
+    # A main thread that the system stops between taking a package and saying that it is busy.
+    lease = desk.clerk.inbox.get(timeout=5)
+    broker.asked.clear()
+
+    wait_until(lambda: len(broker.asked) > 2)
+
+    assert {wait for _, wait in broker.asked} == {0.0}
+    desk.finish(lease)
+
+
 def test_what_is_held_stands_on_the_scoreboard_before_it_is_handed_on(desk: Desk) -> None:
     desk.start().quicken()
     desk.broker.enqueue_many(["a", "b", "c"])
