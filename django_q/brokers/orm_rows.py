@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_q.brokers import orm_direct
 from django_q.brokers.estimate import Estimate
 from django_q.brokers.orm_estimate import by_ids, by_pages
 from django_q.brokers.orm_lists import LARGEST_INSERT, LONGEST_LIST, Lists, chunks_of
@@ -85,6 +86,13 @@ class Rows:
                 )
 
     def _insert_chunk(self, payloads: Sequence[str], delay: float, priority: int) -> list[int]:
+        if self._is_postgresql and len(payloads) == 1 and not (delay or priority):
+            plain = [self._key, *payloads, channel(self._key)]
+            if orm_direct.is_open(self._connection, plain):
+                made_id = orm_direct.fetch_one(
+                    self._connection, self._sql.insert_plain_and_tell, plain
+                )
+                return [int(made_id)]
         ready = self._moment(delay)
         if self._is_postgresql and len(payloads) > 1:
             listed = json.dumps(payloads, ensure_ascii=False)

@@ -173,6 +173,9 @@ class Statements:
         SELECT %s, made.payload, {moment}, %s
         FROM json_array_elements_text(%s) WITH ORDINALITY AS made (payload, place)
         ORDER BY made.place RETURNING "id", (SELECT pg_notify(%s, ''))"""
+    #: The same for one package without delay or priority, for `orm_direct`.
+    insert_plain_and_tell = """INSERT INTO {queue} ("key", "payload", "lock", "priority")
+        VALUES ($1, $2, STATEMENT_TIMESTAMP(), 0) RETURNING "id", (SELECT pg_notify($3, ''))"""
     #: Wake those who listen (PostgreSQL).
     tell = "SELECT pg_notify(%s, '')"
 
