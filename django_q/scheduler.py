@@ -9,6 +9,7 @@ made from what the row said, so the second task is the same one, and a worker dr
 """
 
 import collections
+import math
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -36,8 +37,6 @@ from django_q.schedule_package import build_scheduled
 from django_q.schedule_rows import ScheduleRows, State, state_of
 from django_q.soft_limit import NoLimit, SoftLimit
 
-#: Longest time between two looks: how late a schedule is noticed that was just made.
-_LONGEST_PAUSE = 0.5
 #: Time one pass may take: the housekeeper has other duties, some of them every tenth of a second.
 _LONGEST_PASS = 0.5
 #: Runs in one pass that make up for missed ones, beside the first of each schedule.
@@ -77,23 +76,20 @@ class Scheduler:
         self._held: dict[str, float] = {}
         # What is due and had no turn yet: it goes first, whatever falls due meanwhile.
         self._ids: collections.deque[int] = collections.deque()
-        self._next_look = 0.0
 
-    def look(self) -> None:
-        """Enqueue what is due, when it is time to look. Raises as `run_due`."""
-        if time.monotonic() < self._next_look:
-            return
-        pause = 0.0
+    def look(self) -> float:
+        """Enqueue what is due; the seconds until more is, as far as that is known.
+
+        Raises as `run_due`.
+        """
         if not self._ids:
             with self._rows.watched():
                 first = self._rows.next_due()
-            pause = _LONGEST_PAUSE
-            if first is not None:
-                pause = max(0.0, (first - timezone.now()).total_seconds())
-        # What is due and was not enqueued (held, or in another's hand) waits as long as nothing.
-        if pause == 0.0 and not self.run_due():
-            pause = _LONGEST_PAUSE
-        self._next_look = time.monotonic() + min(pause, _LONGEST_PAUSE)
+            due_in = math.inf if first is None else (first - timezone.now()).total_seconds()
+            if due_in > 0:
+                return due_in
+        # What is due and was not enqueued is held, or in another's hand.
+        return 0.0 if self.run_due() else math.inf
 
     def run_due(self, now: datetime | None = None, missed: int = _MISSED_PER_PASS) -> int:
         """Enqueue what is due, for half a second at most; how many tasks.

@@ -11,8 +11,6 @@ from django_q.cluster.scoreboard import Mark, Phase, Scoreboard, Slot, State
 from django_q.conf import Conf, logger
 from django_q.results import cancellations
 
-#: Time between two looks; with the longest pause of a clerk a worker knows within a second.
-PERIOD = 0.5
 #: Time a cancelled task has to end by its exception where its worker may be killed at once.
 _MOMENT = 1.0
 #: The wishes are read anew after this time, should the clocks of two who asked have disagreed.

@@ -44,6 +44,8 @@ class Boot(NamedTuple):
     board: Scoreboard
     #: Closes when the supervisor is gone.
     life: multiprocessing.connection.Connection
+    #: The supervisor calls the housekeeper by it.
+    bell: multiprocessing.connection.Connection
     #: The housekeeper stops the cluster once the queue is empty.
     run_once: bool = False
 

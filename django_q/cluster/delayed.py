@@ -7,6 +7,7 @@ worker looks whether it is done already.
 """
 
 import functools
+import math
 import time
 from collections.abc import Sequence
 
@@ -23,8 +24,6 @@ from django_q.results.looks import Look
 from django_q.results.rejected import Rejection, keep
 from django_q.results.trouble import told
 
-#: Longest time between two looks: how late a package is noticed that was just kept.
-_LONGEST_PAUSE = 0.5
 #: Time one pass may take: the housekeeper has other duties, some of them every tenth of a second.
 _LONGEST_PASS = 0.5
 #: Packages in one transaction: some hundred fill a round trip.
@@ -38,21 +37,18 @@ class DelayedPackages:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._alias: str = router.db_for_write(Delayed)
-        self._next_look = 0.0
         rows = Delayed.objects.using(self._alias).order_by("due").values_list("due")
         self._looks = {
             queue: Look(functools.partial(rows.filter, queue=queue)) for queue in broker.queue_names
         }
 
-    def look(self) -> None:
-        """Hand on what is due, when it is time to look; one query a queue where nothing is.
+    def look(self) -> float:
+        """Hand on what is due; the seconds until more is, as far as that is known.
 
-        Raises BrokerError and ResultsUnavailable; nothing is lost then.
+        One query a queue where nothing is. Raises BrokerError and ResultsUnavailable; nothing is
+        lost then.
         """
-        began = time.monotonic()
-        if began < self._next_look:
-            return
-        pause = _LONGEST_PAUSE
+        pause = math.inf
         errors: list[BrokerError] = []
         for queue in self._broker.queue_names:
             try:
@@ -61,23 +57,23 @@ class DelayedPackages:
                 errors.append(error)
         if errors:
             raise errors[0]
-        self._next_look = time.monotonic() + max(0.0, pause)
+        return max(0.0, pause)
 
     def _look_at(self, queue: str) -> float:
-        """Hand on what is due in a queue; the seconds until the next look at it."""
+        """Hand on what is due in a queue; the seconds until more is."""
         wait = self._due_in(queue)
         end = time.monotonic() + _LONGEST_PASS / len(self._broker.queue_names)
         while wait <= 0 and time.monotonic() < end:
             if self._hand_on(queue, _BATCH) < _BATCH:
                 # What is due still, another cluster has in its hands.
-                wait = max(0.0, self._due_in(queue)) or _LONGEST_PAUSE
+                wait = max(0.0, self._due_in(queue)) or math.inf
         return wait
 
     def _due_in(self, queue: str) -> float:
         """Give the seconds until the first package of a queue is due."""
         with told(self._alias, _CANNOT):
             first = self._looks[queue].first()
-        return _LONGEST_PAUSE if first is None else (first[0] - timezone.now()).total_seconds()
+        return math.inf if first is None else (first[0] - timezone.now()).total_seconds()
 
     def _hand_on(self, queue: str, most: int) -> int:
         """Send what is due, up to so many packages; how many."""

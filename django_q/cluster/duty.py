@@ -1,12 +1,16 @@
 """A thing that the housekeeper does every so often, whatever becomes of the others."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 
 from django_q.cluster.backoff import TOLD_EVERY, Backoff
 from django_q.conf import logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
+
+#: Part of its period by which a duty may be early: those of one period are done together.
+_EARLY = 0.1
 
 
 class News:
@@ -26,24 +30,36 @@ class News:
 
 
 class Duty:
-    """Something done every so often; what fails is tried again after a pause, and told."""
+    """Something done every so often; what fails is tried again after a pause, and told.
 
-    def __init__(self, news: News, what: str, period: float, do: Callable[[], None]) -> None:
+    `do` may give the seconds after which it is to be done before its period is over.
+    """
+
+    def __init__(
+        self, news: News, what: str, period: float, do: Callable[[], float | None]
+    ) -> None:
         self._what = what
         self._news = news
         self._period = period
         self._do = do
-        self._next = 0.0
+        self._next = self._earliest = 0.0
         self._backoff = Backoff()
         self._is_told = False
+
+    @property
+    def due_in(self) -> float:
+        """Seconds until it has to be done; never, by itself, where it has no period."""
+        if self._backoff.is_waiting:
+            return self._backoff.left
+        return max(0.0, self._next - time.monotonic()) if self._period else math.inf
 
     def do_when_due(self) -> None:
         """Do it, unless it was done or tried too lately."""
         now = time.monotonic()
-        if now < self._next or self._backoff.is_waiting:
+        if now < self._earliest or self._backoff.is_waiting:
             return
         try:
-            self._do()
+            due_in = self._do()
         except Exception as error:  # one duty must not end the others; this one is tried again
             pause = self._backoff.fail()
             is_known = isinstance(error, (BrokerError, ResultsUnavailable))
@@ -55,6 +71,9 @@ class Duty:
             logger.log(level, text, self._what, error, pause, exc_info=not is_known)
             return
         self._next = now + self._period
+        self._earliest = self._next - _EARLY * self._period
+        if due_in is not None and due_in < self._period:
+            self._next = self._earliest = time.monotonic() + due_in
         if self._backoff.succeed() and self._is_told:
             self._is_told = False
             logger.info("Housekeeper, %s works again", self._what)

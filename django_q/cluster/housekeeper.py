@@ -13,13 +13,14 @@ Duties, each on its own clock, and none stops the others when its server is away
 """
 
 import functools
+import multiprocessing.connection
 import os
 import signal
 import time
 
 from django_q.brokers import Broker
 from django_q.cluster.burial import Burial
-from django_q.cluster.cancelling import PERIOD, Cancelling
+from django_q.cluster.cancelling import Cancelling
 from django_q.cluster.child import Boot
 from django_q.cluster.delayed import DelayedPackages
 from django_q.cluster.duty import Duty, News
@@ -43,7 +44,11 @@ from django_q.results import (
 )
 from django_q.results.pruning import prune, prune_by_age
 
-#: Longest time a death or the end of the supervisor goes unnoticed.
+#: Longest rest between two rounds, and how late it is noticed that a package was kept, a schedule
+#: made, a cancellation wished. To be woken costs an idle process more than most of its duties do,
+#: so a round does all that is at hand.
+_LONGEST_REST = 0.5
+#: Time between two looks whether orphans have left.
 _TICK = 0.1
 #: Time between two prunings: results grow by some thousand rows at most in between.
 _PRUNE_PERIOD = 5.0
@@ -79,10 +84,14 @@ class Housekeeper:
         duty = functools.partial(Duty, News())
         self._duties = [
             duty("burying the dead", 0.0, self._bury),
-            duty("cancelling", PERIOD, Cancelling(boot.board, self._slots).look),
-            duty("renewing for stuck workers", _TICK, self._renew_for_stuck),
+            duty("cancelling", _LONGEST_REST, Cancelling(boot.board, self._slots).look),
+            duty(
+                "renewing for stuck workers",
+                min(_LONGEST_REST, Conf.RETRY / 10),
+                self._renew_for_stuck,
+            ),
             duty("heartbeat", Conf.GUARD_CYCLE, self._heartbeat.beat),
-            duty("delayed packages", 0.0, DelayedPackages(broker).look),
+            duty("delayed packages", _LONGEST_REST, DelayedPackages(broker).look),
             duty("pruning", _PRUNE_PERIOD, self._prune),
             duty("gatherings", _GATHER_PERIOD, self._send_gathered),
             duty("permits", Conf.RETRY / 3, self._renew_permits),
@@ -93,7 +102,7 @@ class Housekeeper:
             timetable = Timetable(broker)
             self._duties += [
                 duty("declared schedules", 0.0, timetable.synchronise),
-                duty("schedules", 0.0, timetable.look),
+                duty("schedules", _LONGEST_REST, timetable.look),
                 duty("late schedules", _TELL_PERIOD, timetable.tell),
             ]
         if boot.run_once:
@@ -108,15 +117,26 @@ class Housekeeper:
         slot, board, life = self._slot, self._boot.board, self._boot.life
         slot.set("state", State.IDLE)
         # It may have been born to a supervisor that is gone by now.
-        is_alone = life.poll(0)
+        is_alone = life.poll()
         while not (is_alone or board.is_over):
             slot.beat = time.monotonic()
             for duty in self._duties:
                 duty.do_when_due()
-            is_alone = life.poll(_TICK)
+            is_alone = self._rest()
         if is_alone:
             self._end_orphans()
         self._heartbeat.end()
+
+    def _rest(self) -> bool:
+        """Wait until a duty is due or the supervisor rings; True when the supervisor is gone."""
+        rest = min(_LONGEST_REST, *(duty.due_in for duty in self._duties))
+        life, bell = self._boot.life, self._boot.bell
+        heard = multiprocessing.connection.wait([life, bell], rest)
+        if life in heard:
+            return True
+        if bell in heard:
+            bell.recv_bytes()
+        return False
 
     def _bury(self) -> None:
         troubles: list[Exception] = []

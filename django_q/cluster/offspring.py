@@ -73,6 +73,7 @@ class Offspring:
         self._board = board
         self._method = context.get_start_method()
         self._life, self._keep_alive = context.Pipe(duplex=False)
+        self._bell, self._bell_pull = context.Pipe(duplex=False)
         self._alive: dict[int, Child] = {}
         self._began = time.time()
         self._count = 0
@@ -102,7 +103,8 @@ class Offspring:
         plan = self._plan
         boot = Boot(
             role, name, slot.index, plan.cluster_id, plan.cluster_name, plan.queue,
-            self._began, os.getpid(), self._board, self._life, plan.run_once,
+            self._began, os.getpid(), self._board, self._life, self._bell,
+            plan.run_once,
         )  # fmt: skip
         slot.clear()
         try:
@@ -112,6 +114,10 @@ class Offspring:
             logger.error("%s cannot be started: %s; next try in %.1f s", name, error, pause)
             return
         self._alive[process.pid or 0] = Child(process, role, name, slot)
+
+    def call_housekeeper(self) -> None:
+        """Let it look at the scoreboard now. Never waits: thousands of calls fit into the pipe."""
+        self._bell_pull.send_bytes(b"")
 
     def _start(self, boot: Boot) -> multiprocessing.process.BaseProcess:
         keep_alive = self._keep_alive if self._method == "fork" else None

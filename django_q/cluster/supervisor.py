@@ -119,6 +119,7 @@ class Supervisor:
             child.slot.clear()
         else:
             child.slot.write_obituary(obituary)
+            self._children.call_housekeeper()
 
     def _say_end(self, child: Child, obituary: Obituary, has_left: bool) -> None:
         self._children.births.succeed()
@@ -236,7 +237,9 @@ class Supervisor:
         self._stop_at = now + _KILL_TIME
 
     def _dismiss_housekeeper(self, now: float) -> bool:
-        self._board.say_over()
+        if not self._board.is_over:
+            self._board.say_over()
+            self._children.call_housekeeper()
         keepers = self._children.of("housekeeper")
         is_late = now >= self._stop_at + _KILL_TIME
         for pid, child in keepers:

@@ -43,10 +43,9 @@ class Timetable:
                 synchronise(queue, beside)
         self._is_synchronised = True
 
-    def look(self) -> None:
-        """Enqueue what is due. Raises as `Scheduler.run_due`."""
-        for scheduler in self._schedulers:
-            scheduler.look()
+    def look(self) -> float:
+        """Enqueue what is due; the seconds until more is. Raises as `Scheduler.run_due`."""
+        return min(scheduler.look() for scheduler in self._schedulers)
 
     def tell(self) -> None:
         """Log schedules that are late, or that nobody serves, each once.

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from django_q.brokers.memory import Memory
 from django_q.cluster.delayed import DelayedPackages
+from django_q.cluster.duty import Duty, News
 from django_q.exceptions import BrokerUnavailable, PayloadTooLarge
 from django_q.models import Delayed, Rejected
 from tests.site import databases
@@ -106,12 +107,13 @@ def test_nothing_is_lost_while_the_broker_is_away(broker: Picky) -> None:
 
 def test_a_package_is_noticed_and_handed_on_in_time(broker: Picky) -> None:
     delayed = DelayedPackages(broker)
-    delayed.look()
+    looking = Duty(News(), "looking", 0.5, delayed.look)
+    looking.do_when_due()
     later("soon", 0.2)
 
     end = time.monotonic() + 5
     while not broker.queue_size() and time.monotonic() < end:
-        delayed.look()
+        looking.do_when_due()
         time.sleep(0.01)
 
     # Kept just after a look: it is noticed with the next, half a second later.
@@ -127,7 +129,6 @@ def test_two_clusters_hand_each_on_once(broker: Picky, database: str) -> None:
         delayed = DelayedPackages(broker)
         end = time.monotonic() + 20
         while Delayed.objects.exists() and time.monotonic() < end:
-            delayed._next_look = 0.0
             delayed.look()
         connections[database].close()
 

@@ -1,6 +1,7 @@
 """Duties of the housekeeper: each is tried again, and a server that is away is told of once."""
 
 import logging
+import math
 from typing import NoReturn
 
 import pytest
@@ -73,3 +74,56 @@ def test_another_cause_is_told_at_once(clock: Clock, caplog: pytest.LogCaptureFi
         Duty(news, "duty", 0.0, do).do_when_due()
 
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+
+
+def test_duties_of_one_period_are_done_in_one_round(clock: Clock) -> None:
+    done: list[str] = []
+
+    def slow() -> None:
+        done.append("slow")
+        clock.now += 0.02
+
+    duties = [
+        Duty(News(), "slow", 0.5, slow),
+        Duty(News(), "quick", 0.5, lambda: done.append("quick")),
+    ]
+    for _ in range(3):
+        for each in duties:
+            each.do_when_due()
+        clock.now += min(each.due_in for each in duties)
+
+    assert done == ["slow", "quick"] * 3
+
+
+def test_what_is_known_to_be_due_sooner_is_done_then_and_not_before(clock: Clock) -> None:
+    pauses = iter([0.3, 7.0])
+    done: list[float] = []
+
+    def look() -> float:
+        done.append(clock.now)
+        return next(pauses)
+
+    duty = Duty(News(), "looking", 0.5, look)
+    duty.do_when_due()
+    began = clock.now
+
+    assert duty.due_in == pytest.approx(0.3)
+    clock.now += 0.29
+    duty.do_when_due()
+    assert len(done) == 1
+    clock.now += 0.02
+    duty.do_when_due()
+    assert done == [began, pytest.approx(began + 0.31)]
+    assert duty.due_in == pytest.approx(0.5)
+
+
+def test_what_is_done_with_the_others_wakes_nobody_but_for_a_new_try(clock: Clock) -> None:
+    work = Work()
+    duty = Duty(News(), "duty", 0.0, work.do)
+
+    duty.do_when_due()
+    assert duty.due_in == math.inf
+
+    work.trouble = away("The table cannot be read.")
+    duty.do_when_due()
+    assert 0 < duty.due_in < 1

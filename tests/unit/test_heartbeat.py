@@ -69,7 +69,7 @@ def beating(board: Scoreboard, broker: Told, clock: Clock) -> Heartbeat:
     life, _ = multiprocessing.Pipe(duplex=False)
     boot = Boot(
         "housekeeper", "keeper", 0, str(uuid.uuid4()), "default", "default", time.time(),
-        os.getpid(), board, life,
+        os.getpid(), board, life, life,
     )  # fmt: skip
     beating = Heartbeat(boot, broker, board.slots()[1:])
     beating.beat()

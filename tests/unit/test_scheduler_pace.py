@@ -13,6 +13,7 @@ from django.utils import timezone
 from django_q import scheduler as module
 from django_q.brokers import Broker, get_broker
 from django_q.brokers.memory import Memory
+from django_q.cluster.duty import Duty, News
 from django_q.models import OrmQ, Schedule
 from django_q.scheduler import Scheduler
 from tests.site import databases
@@ -43,12 +44,12 @@ def queries(database: str) -> Iterator[list[str]]:
 
 def test_d25_a_look_costs_one_query_and_there_are_two_a_second(queries: list[str]) -> None:
     make(next_run=timezone.now() + timedelta(hours=1))
-    looking = Scheduler(Memory())
+    looking = Duty(News(), "looking", 0.5, Scheduler(Memory()).look)
     queries.clear()
 
     end = time.monotonic() + 1.2
     while time.monotonic() < end:
-        looking.look()
+        looking.do_when_due()
         time.sleep(0.01)
 
     assert 2 <= len(queries) <= 3
@@ -59,11 +60,11 @@ def test_d25_a_schedule_fires_at_its_time_and_not_at_the_next_look() -> None:
     due = timezone.now() + timedelta(seconds=0.8)
     make(next_run=due)
     broker = Memory()
-    looking = Scheduler(broker)
+    looking = Duty(News(), "looking", 0.5, Scheduler(broker).look)
     found: list[Any] = []
 
     while not found and timezone.now() < due + timedelta(seconds=5):
-        looking.look()
+        looking.do_when_due()
         found = sent(broker)
         time.sleep(0.005)
 
