@@ -5,6 +5,7 @@ woken, `orm_trouble` what to make of errors.
 """
 
 import functools
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,6 +60,8 @@ class ORM(Broker):
                 f"the aliases in DATABASES are {', '.join(sorted(connections.databases))}."
             )
         self._watch: Poll | None = None
+        #: Nothing came while it waited last, as far as the database tells.
+        self._is_quiet = False
         self._progress = Progress()
 
     # -- connections -----------------------------------------------------------------------
@@ -102,7 +105,7 @@ class ORM(Broker):
             leases = orm_trouble.run(
                 self.alias, functools.partial(self._look, limit=limit, wait=left)
             )
-            if leases or left <= 0:
+            if leases or left <= 0 or (self._is_quiet and time.monotonic() >= end):
                 return leases
 
     def _look(self, connection: BaseDatabaseWrapper, *, limit: int, wait: float) -> list[Lease]:
@@ -114,13 +117,20 @@ class ORM(Broker):
         if type(self._watch) is not kind:
             self._watch = kind(self.list_key)
         self._watch.begin(connection)
-        leases = self._claim(rows, limit)
-        if leases:
-            self._watch.reset()
-            return leases
-        due = rows.due()
-        until_due = wait if due is None else max(due, _SHORTEST_WAIT)
-        return self._wait(connection, rows, min(wait, until_due, LONGEST))
+        # Where nothing is to be expected, to read when the next is due is enough.
+        due = rows.due() if self._is_quiet else 0.0
+        if due is not None and due <= 0:
+            self._is_quiet = False
+            leases = self._claim(rows, limit)
+            if leases:
+                self._watch.reset()
+                return leases
+            due = rows.due()
+        until_due = math.inf if due is None else max(due, _SHORTEST_WAIT)
+        pause = min(wait, until_due, LONGEST)
+        leases = self._wait(connection, rows, pause)
+        self._is_quiet = self._is_quiet and pause < until_due
+        return leases
 
     def _wait(self, connection: BaseDatabaseWrapper, rows: Rows, seconds: float) -> list[Lease]:
         """Wait until there may be something; where it is told which row that is, claim it.
@@ -129,10 +139,12 @@ class ORM(Broker):
         quicker, there is nothing still.
         """
         assert self._watch is not None
+        self._is_quiet = False
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self._watch.wait(connection, left)
+            has_heard = self._watch.wait(connection, left)
             if (id := _row_id(self._watch.news)) is None:
+                self._is_quiet = not has_heard
                 break
             if leases := self._lend(functools.partial(rows.claim_told, id)):
                 return leases

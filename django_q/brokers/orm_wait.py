@@ -42,10 +42,11 @@ class Poll:
     def begin(self, connection: BaseDatabaseWrapper) -> None:
         """Nothing to note."""
 
-    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> None:
-        """Sleep for one pause, at most so long."""
+    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> bool:
+        """Sleep for one pause, at most so long; False where it is known that nothing came."""
         self._pause = max(min(self._pause * _GROWTH, Conf.POLL), _FIRST_POLL)
         time.sleep(min(self._pause, seconds))
+        return True
 
     def reset(self) -> None:
         """Begin with short pauses again: something came."""
@@ -66,15 +67,16 @@ class ChangeCounter(Poll):
         """Note the counter."""
         self._version = self._look(connection)
 
-    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> None:
-        """Look again and again until the counter has changed, at most so long."""
+    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> bool:
+        """Look again and again until the counter has changed, at most so long; True if it has."""
         shortest, longest = _SQLITE_PAUSES
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._pause = min(max(self._pause * _GROWTH, shortest), longest)
             time.sleep(min(self._pause, left))
             if self._look(connection) != self._version:
-                return
+                return True
+        return False
 
     @staticmethod
     def _look(connection: BaseDatabaseWrapper) -> int:
@@ -111,8 +113,8 @@ class Notifications(Poll):
         if not hasattr(raw, "pgconn"):
             raw.notifies.clear()
 
-    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> None:
-        """Wait until a notification comes, at most so long."""
+    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> bool:
+        """Wait until a notification comes, at most so long; True if something came."""
         raw = connection.connection
         with connection.wrap_database_errors:
             self._take_in(raw)
@@ -123,6 +125,7 @@ class Notifications(Poll):
                         self._read(raw)
         told, self._told = self._told, []
         self.news = told[0] if len(told) == 1 else ""
+        return bool(told)
 
     def _hear(self, notification: Any) -> None:
         self._note(notification.payload)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
+from django_q.models import OrmQ
 from django_q.testing import BrokerSuite
 from tests.brokers.claims import plan_of_claim
 from tests.site import databases
@@ -68,6 +70,33 @@ def _time_to_wake(broker: ORM) -> float:
 
 
 # Cheaply.
+
+
+def test_an_idle_lease_costs_one_statement(broker: ORM) -> None:
+    if broker.alias == "mariadb":
+        pytest.skip("It gives no hints: who waits looks again and again.")
+    assert not broker.lease(1, 0.05)
+    statements: list[str] = []
+
+    def note(execute: Any, sql: str, *args: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, *args)
+
+    with connections[broker.alias].execute_wrapper(note):
+        for _ in range(3):
+            assert not broker.lease(1, 0.05)
+
+    assert len(statements) == 3
+    broker.enqueue("now")
+    assert [lease.payload for lease in broker.lease(1, 5.0)] == ["now"]
+
+
+def test_an_idle_lease_finds_what_nobody_has_told_of(broker: ORM) -> None:
+    assert not broker.lease(1, 0.05)
+    rows = OrmQ.objects.using(broker.alias)
+    rows.create(key=broker.list_key, payload="silent", lock=timezone.now())
+
+    assert [lease.payload for lease in broker.lease(1, 5.0)] == ["silent"]
 
 
 def test_a_claim_steps_over_rows_that_are_not_ready(broker: ORM) -> None:
