@@ -132,11 +132,12 @@ class Housekeeper:
         rest = min(_LONGEST_REST, *(duty.due_in for duty in self._duties))
         life, bell = self._boot.life, self._boot.bell
         heard = multiprocessing.connection.wait([life, bell], rest)
-        if life in heard:
+        try:
+            if bell in heard:
+                bell.recv_bytes()
+        except EOFError:  # the supervisor is gone (after a fork the children have its end too)
             return True
-        if bell in heard:
-            bell.recv_bytes()
-        return False
+        return life in heard
 
     def _bury(self) -> None:
         troubles: list[Exception] = []
