@@ -13,6 +13,7 @@ Duties, each on its own clock, and none stops the others when its server is away
 """
 
 import functools
+import math
 import multiprocessing.connection
 import os
 import signal
@@ -48,7 +49,7 @@ from django_q.results.pruning import prune, prune_by_age
 #: made, a cancellation wished. To be woken costs an idle process more than most of its duties do,
 #: so a round does all that is at hand.
 _LONGEST_REST = 0.5
-#: Time between two looks whether orphans have left.
+#: Time between two looks at workers that are silent, and whether orphans have left.
 _TICK = 0.1
 #: Time between two prunings: results grow by some thousand rows at most in between.
 _PRUNE_PERIOD = 5.0
@@ -167,11 +168,14 @@ class Housekeeper:
                 slot.write_obituary(obituary)
         Duty(News(), "burying the dead", 0.0, self._bury).do_when_due()
 
-    def _renew_for_stuck(self) -> None:
-        """Keep the leases of workers whose clerk cannot run; give back what waits there."""
-        now = time.monotonic()
+    def _renew_for_stuck(self) -> float:
+        """Keep the leases of workers whose clerk cannot run; give back what waits there.
+
+        Gives the seconds until it is to look again: soon where a busy clerk begins to be silent.
+        """
+        now, look_again = time.monotonic(), math.inf
         if not (self._broker.can_renew and self._broker.portable_receipts):
-            return
+            return look_again
         for slot in self._slots:
             if slot.get("state") in _NOT_AT_WORK or slot.obituary:
                 continue
@@ -180,6 +184,8 @@ class Housekeeper:
                 holdings = slot.read_holdings()
                 if holdings is not None and holdings.receipts:
                     self._broker.renew(holdings.receipts)
+            if now - slot.beat > _LONGEST_REST and slot.get("state") == State.BUSY:
+                look_again = _TICK
             if now - slot.beat <= _SILENCE or not self._broker.can_release:
                 continue
             # What waits has waited at least since the last one began.
@@ -188,6 +194,7 @@ class Housekeeper:
             if is_held_up:
                 slot.recalled = now
                 self._recall(slot)
+        return look_again
 
     def _recall(self, slot: Slot) -> None:
         """Give back what waits behind what runs, out of the clerk's hands."""
