@@ -231,7 +231,7 @@ def unchecked(text: str) -> tuple[bytes, bytes]:
 def is_plain(text: str) -> bool:
     """Tell whether reading this runs no code, nor expands anything: JSON, or values as plain.
 
-    Whoever signed it. A pickle counts only if none of its bytes could name something.
+    Of pickles those that Python wrote, from protocol 4 on, if no byte of it could name something.
     """
     try:
         if text.startswith(_BYTES):
