@@ -5,15 +5,9 @@ A cursor of Django on one of psycopg takes some 100 us for a statement, psycopg 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-
-try:
-    from psycopg import Connection, generators
-    from psycopg.errors import error_from_result
-    from psycopg.pq import ExecStatus
-except ImportError:  # psycopg2, or one that has moved them
-    Connection = None  # type: ignore[assignment, misc]
 
 #: Django's own kinds of connections to PostgreSQL, and their cursors.
 _WRAPPERS = ("django.db.backends.postgresql.base", "django.contrib.gis.db.backends.postgis.base")
@@ -29,12 +23,11 @@ def is_open(connection: BaseDatabaseWrapper, values: Sequence[str]) -> bool:
     connection.close_if_health_check_failed()
     raw = connection.connection
     return (
-        Connection is not None
-        and type(raw) is Connection
+        type(connection).__module__ in _WRAPPERS
+        and type(raw) is getattr(_driver(connection), "Connection", None)  # psycopg2 has none
         and raw.autocommit
         and not (connection.in_atomic_block or connection.queries_logged)
         and not connection.execute_wrappers
-        and type(connection).__module__ in _WRAPPERS
         and raw.cursor_factory.__module__ in _WRAPPERS
         and all(value.isascii() and "\0" not in value for value in values)
     )
@@ -45,10 +38,15 @@ def fetch_one(connection: BaseDatabaseWrapper, text: str, values: Sequence[str])
 
     `$1`, `$2`... stand for the values. May be interrupted by signals, as cursors may.
     """
-    raw = connection.connection
+    raw, psycopg = connection.connection, _driver(connection)
     with connection.wrap_database_errors, raw.lock:
         raw.pgconn.send_query_params(text.encode(), [value.encode() for value in values])
-        result = raw.wait(generators.execute(raw.pgconn))[-1]
-        if result.status != ExecStatus.TUPLES_OK:
-            raise error_from_result(result)
+        result = raw.wait(psycopg.generators.execute(raw.pgconn))[-1]
+        if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
+            raise psycopg.errors.error_from_result(result)
     return str(result.get_value(0, 0).decode())
+
+
+def _driver(connection: BaseDatabaseWrapper) -> Any:
+    """Give the module that Django has loaded for the connection; others need not load it."""
+    return connection.Database  # type: ignore[attr-defined]

@@ -175,7 +175,7 @@ class Statements:
         ORDER BY made.place RETURNING "id", (SELECT pg_notify(%s, ''))"""
     #: The same for one package without delay or priority, for `orm_direct`.
     insert_plain_and_tell = """INSERT INTO {queue} ("key", "payload", "lock", "priority")
-        VALUES ($1, $2, STATEMENT_TIMESTAMP(), 0) RETURNING "id", (SELECT pg_notify($3, ''))"""
+        VALUES ($1, $2, STATEMENT_TIMESTAMP(), 0) RETURNING "id", pg_notify($3, "id"::text)"""
     #: Wake those who listen (PostgreSQL).
     tell = "SELECT pg_notify(%s, '')"
 

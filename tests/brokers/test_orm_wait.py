@@ -87,6 +87,8 @@ def told(request: pytest.FixtureRequest, broker: ORM, monkeypatch: pytest.Monkey
     if request.param == "that":
         sql = statements(connections[broker.alias])
         monkeypatch.setattr(sql, "insert_and_tell_which", sql.insert_and_tell)
+        plain = sql.insert_plain_and_tell.replace('"id"::text', "''")
+        monkeypatch.setattr(sql, "insert_plain_and_tell", plain)
     return str(request.param)
 
 

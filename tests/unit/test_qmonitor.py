@@ -77,7 +77,14 @@ def test_json_has_all_figures(site: str) -> None:
     assert figures["clusters"][0]["cluster_id"] == str(stat.cluster_id)
     assert figures["clusters"][0]["status"] == "Working"
     assert figures["clusters"][0]["worker_states"][0]["func"] == FUNC
-    assert figures["queues"] == [{"name": "default", "waiting": 0, "leased": 0, "clusters": 1}]
+    (queue,) = figures["queues"]
+    assert queue == {
+        "name": "default",
+        "waiting": 0,
+        "leased": 0,
+        "clusters": 1,
+        "is_estimate": False,
+    }
     assert figures["tasks"]["failures"] == 0
     assert figures["schedules"]["active"] == 0
 
