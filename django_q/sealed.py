@@ -110,8 +110,11 @@ def _unseal(payload: str, queue: str) -> Any:
 
 
 def _length(payload: str) -> int:
-    """Count characters; of bytes in disguise as of their base64, which they may become."""
-    return len(payload) * 4 // 3 if payload.startswith(DISGUISED) else len(payload)
+    """Count characters; of bytes in disguise those of their base64, which they may become.
+
+    So the limit is the same with each broker. The mark has two characters in either form.
+    """
+    return 2 + len(payload) // 3 * 4 if payload.startswith(DISGUISED) else len(payload)
 
 
 def _largest_payload() -> int:

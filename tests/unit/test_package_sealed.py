@@ -219,6 +219,26 @@ def test_a_payload_beyond_the_limit_is_rejected_unread(
         open_package(sealed, Q)
 
 
+def test_the_largest_package_is_the_same_as_text_and_as_bytes(
+    q_cluster: Callable[..., Any],
+) -> None:
+    q_cluster(max_package=2000)
+
+    def fits(length: int, *, as_bytes: bool) -> bool:
+        try:
+            sealed = seal_package(build(bytes(length)), Q, as_bytes=as_bytes)
+        except PayloadTooLarge:
+            return False
+        return bool(open_package(sealed, Q))
+
+    fitting = [
+        max(n for n in range(1000, 2500) if fits(n, as_bytes=as_bytes))
+        for as_bytes in (False, True)
+    ]
+
+    assert fitting[0] == fitting[1]
+
+
 def test_a_class_that_is_gone_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     sealed = seal_package(build(tasks.Unshowable()), Q)
     monkeypatch.delattr("tests.site.oddities.Unshowable")
