@@ -223,10 +223,12 @@ def test_the_largest_package_is_the_same_as_text_and_as_bytes(
     q_cluster: Callable[..., Any],
 ) -> None:
     q_cluster(max_package=2000)
+    package = build()
 
     def fits(length: int, *, as_bytes: bool) -> bool:
+        package["args"] = (bytes(length),)
         try:
-            sealed = seal_package(build(bytes(length)), Q, as_bytes=as_bytes)
+            sealed = seal_package(package, Q, as_bytes=as_bytes)
         except PayloadTooLarge:
             return False
         return bool(open_package(sealed, Q))
