@@ -222,7 +222,7 @@ def test_a_payload_beyond_the_limit_is_rejected_unread(
 def test_the_largest_package_is_the_same_as_text_and_as_bytes(
     q_cluster: Callable[..., Any],
 ) -> None:
-    q_cluster(max_package=2000)
+    q_cluster(max_package=2001)
     package = build()
 
     def fits(length: int, *, as_bytes: bool) -> bool:
