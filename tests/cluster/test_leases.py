@@ -63,14 +63,14 @@ def test_what_waits_behind_a_task_that_holds_the_interpreter_goes_on_elsewhere(
 ) -> None:
     q_cluster(redis=redis_url, workers=1, retry=RETRY)
     async_tasks("tests.site.tasks.record", [(trace.path, n) for n in range(30)])
-    holding = async_task("tests.site.odd.record_holding", trace.path, "holding", 6)
+    holding = async_task("tests.site.odd.record_holding", trace.path, "holding", 10)
     async_tasks("tests.site.tasks.record", [(trace.path, n) for n in range(30, 60)])
     cluster()
     trace.wait_start("holding")
 
     cluster()
 
-    trace.wait_ends(60, 5)
+    trace.wait_ends(60, 9)
     assert not trace.ended()["holding"]
     assert wait_task(holding, 30).success
     wait_empty()
