@@ -4,6 +4,7 @@ Used by the session fixtures in `tests/conftest.py` (and by fault tests, which p
 restart them). Nothing here is shared between sessions: several may run beside each other.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -110,7 +111,8 @@ class Server:
         """SIGKILL the server and its children, as a power cut would; the data stays."""
         assert self._process is not None
         for process in self._family():
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # a session that ended meanwhile
+                process.kill()
         self._process.wait(STOP_LIMIT)
         self._paused = []
 
