@@ -101,6 +101,18 @@ def test_where_acknowledgements_are_paid_for_they_wait_longer(
     assert outbox.is_due(clock.now)
 
 
+def test_where_acknowledgements_are_paid_for_ten_make_a_batch(
+    books: Books, journal: Journal, clock: Clock
+) -> None:
+    outbox = Outbox(books, journal, Tracker("default"), is_metered=True)
+    assert not any(fill(outbox, 9))
+    assert not outbox.is_due(clock.now)
+
+    assert fill(outbox, 1) == [True]
+
+    assert outbox.is_due(clock.now)
+
+
 def test_some_hundred_make_a_batch(outbox: Outbox, clock: Clock) -> None:
     assert fill(outbox, 400)[-1]
 
