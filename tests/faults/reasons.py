@@ -10,9 +10,9 @@ _BOTH_NODES = (
     "lease, and a package that failed and is to come back must not be refused."
 )
 _NEW_CLIENTS = (
-    "The drain takes 10 to 14 s longer, at the very limit, and 20 s on a busier machine. Each of the "
-    "fifty new workers makes a client of boto3, 50 to 80 ms of processor time, so some 3 s; where the "
-    "rest goes was not measured. A session of boto3 made before the fork would save the first part."
+    "The drain takes 10 to 14 s longer, at the very limit, and 20 s on a busier machine. Each of "
+    "the fifty new workers makes a client of boto3, 50 to 80 ms of processor time, so some 3 s; "
+    "where the rest goes was not measured. A session made before the fork would save those."
 )
 _SHORTEST_LEASE = (
     "IronMQ lends for 30 s at least, and cannot be asked what somebody holds. What a worker had "
