@@ -16,7 +16,8 @@ _NEW_CLIENTS = (
 )
 _SHORTEST_LEASE = (
     "IronMQ lends for 30 s at least, and cannot be asked what somebody holds. What a worker had "
-    "just been lent when it was killed, and had not yet written down, comes back after that time."
+    "just been lent when it was killed, and had not yet written down, comes back after that time. "
+    "Only a server that lends for a shorter time would mend that."
 )
 #: Scenario and broker -> sentences that stand behind its figures in the docs.
 REASONS: dict[tuple[str, str], str] = {
