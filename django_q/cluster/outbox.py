@@ -24,8 +24,8 @@ _OLDEST_IF_METERED = 0.5
 #: Outcomes that make a full batch: what a busy worker has after `_OLDEST`. In SQLite a row costs a
 #: quarter less than in batches of 100, since fewer commits write the same pages (measured).
 _FULL = 400
-#: The same where each acknowledgement is paid for, which takes more time: what Amazon SQS takes in
-#: a call, and about what a worker repeats when its whole tree is killed.
+#: The same where each acknowledgement is paid for: as many as Amazon SQS takes in a call. A larger
+#: batch would have more time to fill, and be repeated when the machine dies.
 _FULL_IF_METERED = 10
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -110,9 +111,7 @@ class Server:
     def kill(self) -> None:
         """SIGKILL the server and its children, as a power cut would; the data stays."""
         assert self._process is not None
-        for process in self._family():
-            with contextlib.suppress(psutil.NoSuchProcess):  # a session that ended meanwhile
-                process.kill()
+        _each(self._family(), psutil.Process.kill)
         self._process.wait(STOP_LIMIT)
         self._paused = []
 
@@ -128,14 +127,11 @@ class Server:
     def pause(self) -> None:
         """Freeze the server and its children: connections stay open, nothing is answered."""
         self._paused = self._family()
-        for process in self._paused:
-            process.suspend()
+        _each(self._paused, psutil.Process.suspend)
 
     def resume(self) -> None:
         """End a pause; harmless without one."""
-        for process in self._paused:
-            if process.is_running():
-                process.resume()
+        _each(self._paused, psutil.Process.resume)
         self._paused = []
 
     @property
@@ -204,6 +200,12 @@ class Server:
         if self.user:
             entry = pwd.getpwnam(self.user)
             os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+def _each(processes: Iterable[psutil.Process], deed: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a session that ended meanwhile
+            deed(process)
 
 
 def free_port() -> int:
