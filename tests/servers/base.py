@@ -24,6 +24,8 @@ import psutil
 START_LIMIT = 60.0
 #: Seconds between two looks at something that is awaited.
 PAUSE = 0.02
+#: Ports that a server tries at its first start.
+PORTS = 3
 #: Seconds a server may take to stop when asked, before it is killed.
 STOP_LIMIT = 20.0
 
@@ -87,8 +89,7 @@ class Server:
         try:
             self._give(self.directory)
             self.prepare()
-            self.port = free_port()
-            self._launch()
+            self._launch_somewhere()
             self.ready()
         except BaseException:
             self.stop()
@@ -153,6 +154,17 @@ class Server:
         done = subprocess.run(line, capture_output=True, text=True, cwd=self.directory)
         if done.returncode:
             raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+
+    def _launch_somewhere(self) -> None:
+        for tries_left in reversed(range(PORTS)):
+            self.port = free_port()
+            try:
+                self._launch()
+                return
+            except RuntimeError:
+                # A connection from here to elsewhere may have taken the port in between.
+                if not tries_left or "in use" not in self.log().lower():
+                    raise
 
     def _launch(self) -> None:
         with open(self.directory / "server.log", "ab") as log:
