@@ -18,7 +18,7 @@ from django.utils import timezone
 from django_q.exceptions import ConfigurationError
 
 #: What statements keep in braces, to be filled when they are run.
-_LISTS = ("ids", "receipts", "rows", "low", "cut", "high")
+_LISTS = ("ids", "receipts", "rows")
 #: How deep words stand in words.
 _DEPTH = 5
 
@@ -116,7 +116,7 @@ _WORDS = {
 class Statements:
     """The statements for one kind of database: the templates below, filled with its words.
 
-    What is left in braces are lists, see `orm_lists`, and ids.
+    What is left in braces are lists, see `orm_lists`.
     """
 
     #: Which priorities there are, and how long until something of each is ready. Takes no lock,
@@ -206,10 +206,10 @@ class Statements:
     sample_pages = """SELECT COUNT(*) FROM {queue} TABLESAMPLE SYSTEM (%s)
         WHERE "key" = %s AND "lock" <= {moment}"""
     ends = 'SELECT (SELECT MIN("id") FROM {queue}), (SELECT MAX("id") FROM {queue})'
-    beside = """(SELECT MAX("id") FROM {queue} WHERE "id" < {cut}),
-        (SELECT MIN("id") FROM {queue} WHERE "id" >= {cut})"""
-    sample_ids = """SELECT {low}, COUNT(*) FROM {queue} {by_id}
-        WHERE "id" BETWEEN {low} AND {high} AND "key" = %s AND "lock" <= {moment}"""
+    beside = """(SELECT MAX("id") FROM {queue} WHERE "id" < %s),
+        (SELECT MIN("id") FROM {queue} WHERE "id" >= %s)"""
+    sample_ids = """SELECT %s, COUNT(*) FROM {queue} {by_id}
+        WHERE "id" BETWEEN %s AND %s AND "key" = %s AND "lock" <= {moment}"""
 
     #: Heartbeats: write one again, or for the first time; forget old ones; read one, or several.
     beat = 'UPDATE {heartbeat} SET "value" = %s, "expires" = {moment} WHERE "key" = %s'
