@@ -102,10 +102,11 @@ class Task(models.Model):
         verbose_name_plural = _("Tasks")
         ordering = ["-stopped"]
         indexes = [
+            # Django Q's own. Only of tasks with a group: others could not be found by it.
             models.Index(
                 name="success_index",
                 fields=["group", "name", "func"],
-                condition=models.Q(success=True),
+                condition=models.Q(success=True, group__isnull=False),
             ),
             # Pruning looks for the oldest successes, the admin for the newest of either.
             models.Index(name="django_q_task_ended", fields=["success", "stopped"]),

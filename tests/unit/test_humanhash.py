@@ -1,6 +1,7 @@
 """Names made from ids."""
 
 import re
+import time
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -17,26 +18,48 @@ def test_an_id_is_32_hex_digits_and_its_name_four_words() -> None:
     human, digest = uuid()
 
     assert re.fullmatch("[0-9a-f]{32}", digest)
-    assert human == humanize(digest)
+    assert human == humanize(digest[16:])
     assert len(human.split("-")) == 4
 
 
-def test_an_id_is_that_of_a_random_uuid() -> None:
+def test_an_id_is_a_uuid_of_the_moment() -> None:
+    before = time.time_ns() // 10**6
     ids = [UUID(uuid()[1]) for _ in range(200)]
+    after = time.time_ns() // 10**6
 
-    assert {(id.version, id.variant) for id in ids} == {(4, RFC_4122)}
-    # All bits but those that say so.
-    either, both = 0, 2**128 - 1
+    assert {(id.version, id.variant) for id in ids} == {(7, RFC_4122)}
+    assert all(before <= id.int >> 80 <= after for id in ids)
+    # All bits of its second half but those of the variant.
+    either, both = 0, 2**64 - 1
     for id in ids:
         either, both = either | id.int, both & id.int
-    assert (either ^ both).bit_count() == 122
+    assert ((either ^ both) & (2**64 - 1)).bit_count() == 62
 
 
-def test_the_names_of_ids_are_folded_as_all_names() -> None:
+def test_ids_are_in_the_order_in_which_they_were_drawn() -> None:
+    ids = []
+    for _ in range(100):
+        ids.append(uuid()[1])
+        # A clock's tick, and the part of a millisecond that an id can tell apart.
+        tick = time.time_ns()
+        while time.time_ns() < tick + 500:
+            pass
+
+    assert ids == sorted(ids)
+
+
+def test_names_are_folded_from_the_random_half() -> None:
     for _ in range(200):
         human, digest = uuid()
-        folded = HumanHasher.compress(bytes.fromhex(digest), 4)
+        folded = HumanHasher.compress(bytes.fromhex(digest[16:]), 4)
         assert human == "-".join(DEFAULT_WORDLIST[value] for value in folded)
+
+
+def test_names_of_the_same_moment_share_no_word_more_than_chance_has_it() -> None:
+    names = [uuid()[0].split("-") for _ in range(2000)]
+
+    for place in range(4):
+        assert len({name[place] for name in names}) > 240
 
 
 def test_ids_differ() -> None:
@@ -46,8 +69,9 @@ def test_ids_differ() -> None:
 def test_a_name_can_have_other_lengths_and_separators() -> None:
     human, digest = uuid(words=2, separator=" ")
 
-    assert human == humanize(digest, 2, " ")
+    assert human == humanize(digest[16:], 2, " ")
     assert len(human.split(" ")) == 2
+    assert len(uuid(words=16)[0].split("-")) == 16
 
 
 def test_each_word_folds_an_equal_stretch_and_the_last_one_the_rest() -> None:

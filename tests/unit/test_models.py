@@ -104,6 +104,8 @@ def test_a_group_is_found_by_an_index_that_tasks_without_one_are_not_in() -> Non
 
     for tasks in (Task.get_task_group("night"), Task.get_task_group("night", failures=False)):
         assert "USING INDEX django_q_task_grouped" in tasks.order_by().explain()
+    named = Task.objects.filter(success=True, group="night", name="good").order_by()
+    assert "USING INDEX success_index" in named.explain()
 
 
 def test_a_group_is_counted() -> None:
