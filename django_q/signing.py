@@ -124,14 +124,15 @@ def _signed(kind: bytes, data: bytes, purpose: str, queue: str, *, as_bytes: boo
 
 
 def _in_base64(head: bytes, data: bytes) -> str:
-    return f"{_BASE64}{_base64(head)}{_base64(data)}"
+    # What base64 makes of the head ends where it ends.
+    return _BASE64 + _base64(head + data)
 
 
 def serialized(obj: Any, serializer: str) -> bytes:
     """Give a value as the bytes that are signed. Runs its code; raises whatever that raises."""
     if serializer == "json":
         return json_format.dumps(obj)
-    return pickle.dumps(obj, protocol=pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps(obj, pickle.HIGHEST_PROTOCOL)
 
 
 def unseal(text: str, purpose: str, queue: str) -> Any:
