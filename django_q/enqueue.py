@@ -25,10 +25,10 @@ from django_q.models import Task
 from django_q.options import FOLLOWED, take_options
 from django_q.order_options import ORDER_OPTIONS, settle_order
 from django_q.outbox import post, way_of
-from django_q.package import Outcome, TaskPackage, build_package
+from django_q.package import Outcome, TaskPackage, build_package, build_packages
 from django_q.recorder import announce, make_stores, prepare, record
 from django_q.results import gatherings, waiting
-from django_q.sealed import open_package, seal_package
+from django_q.sealed import open_package, seal_package, seal_packages
 from django_q.soft_limit import NoLimit
 
 #: Packages that go to the broker in one call: some hundred fill a round trip.
@@ -85,16 +85,19 @@ def send_each(
     broker, gathering = options.pop("broker", None), options.pop("gather", None)
     ids: list[str] = []
     for chunk in _chunks(args_iter):
-        packages = [
-            _pack(func, element if isinstance(element, tuple) else (element,), kwargs, options)
-            for element in chunk
-        ]
+        calls = [element if isinstance(element, tuple) else (element,) for element in chunk]
+        packages = build_packages(func, calls, kwargs, options)
+        differing = packages[:1]
+        if signals.pre_enqueue.receivers:
+            for package in packages:
+                send_signal(signals.pre_enqueue, task=package)
+            # A receiver may have sent some elsewhere.
+            differing = packages
         if gathering:
             for position, package in enumerate(packages, len(ids)):
                 package["gather"] = (gathering, position)
-        # A receiver may have sent some elsewhere.
-        is_one_queue = len({package.get("cluster") for package in packages}) == 1
-        if is_one_queue and all(map(_is_plain, packages)):
+        is_one_queue = len({package.get("cluster") for package in differing}) == 1
+        if is_one_queue and all(map(_is_plain, differing)):
             _send_plain(packages, broker)
             ids += [package["id"] for package in packages]
             continue
@@ -154,7 +157,7 @@ def _send_plain(packages: list[TaskPackage], broker: Broker | None) -> None:
     """Do what comes of `hand_over` for plain packages of one queue, asking after no option."""
     target = broker or shared_broker(packages[0].get("cluster"))
     queue, as_bytes = target.list_key, target.carries_bytes
-    target.enqueue_many([seal_package(package, queue, as_bytes=as_bytes) for package in packages])
+    target.enqueue_many(seal_packages(packages, queue, as_bytes=as_bytes))
     _log(packages, target)
 
 

@@ -39,8 +39,8 @@ DEFAULT_WORDLIST: tuple[str, ...] = tuple(
 )
 
 
-#: What says that a UUID is one of version 7, and its variant.
-_VERSION_7 = 7 << 76 | 2 << 62
+#: What says that a UUID is one of version 7, in its first half; and its variant, in the second.
+_VERSION_7, _VARIANT = 7 << 12, 2 << 62
 _MILLISECOND = 1_000_000
 #: Hex digits of an id that are random, all but two bits.
 _RANDOM = 16
@@ -91,6 +91,26 @@ class HumanHasher:
             return separator.join(self._four_words(number)), digest
         return self.humanize(digest[-max(_RANDOM, 2 * words) :], words, separator), digest
 
+    def uuids(self, count: int) -> list[tuple[str, str]]:
+        """Draw several ids as `uuid` does, with four words each: all of them as one number.
+
+        They have one moment, and rise.
+        """
+        size, head = 8 * count, f"{_moment():016x}"
+        variants, others = (
+            int.from_bytes(bits.to_bytes(8) * count) for bits in (_VARIANT, 1 << 62)
+        )
+        number = (int.from_bytes(os.urandom(size)) | variants | others) ^ others
+        tails = number.to_bytes(size).hex()
+        # As in `_four_words`, what counts is the last byte of each stretch.
+        folded = (number ^ number >> 8).to_bytes(size)[1::2]
+        words = map(self.wordlist.__getitem__, folded)
+        names = map("-".join, zip(words, words, words, words, strict=True))
+        starts = range(0, 2 * size, 16)
+        drawn = [(name, head + tails[i : i + 16]) for name, i in zip(names, starts, strict=True)]
+        drawn.sort(key=operator.itemgetter(1))
+        return drawn
+
     def _four_words(self, number: int) -> tuple[str, str, str, str]:
         """Fold the last eight bytes as `compress` does, all four stretches at once.
 
@@ -108,11 +128,17 @@ def _time_ordered_uuid() -> int:
     What is sent together stands together in an index: with random ids each row would change a page
     of its own, and the more, the more rows there are.
     """
+    return _moment() << 64 | _VARIANT | int.from_bytes(os.urandom(8)) >> 2
+
+
+def _moment() -> int:
+    """Give the first half of a UUID of version 7."""
     milliseconds, rest = divmod(time.time_ns(), _MILLISECOND)
     part = (rest << 12) // _MILLISECOND  # method 3 of 6.2
-    return milliseconds << 80 | part << 64 | _VERSION_7 | int.from_bytes(os.urandom(8)) >> 2
+    return milliseconds << 16 | _VERSION_7 | part
 
 
 DEFAULT_HASHER = HumanHasher()
 uuid = DEFAULT_HASHER.uuid
+uuids = DEFAULT_HASHER.uuids
 humanize = DEFAULT_HASHER.humanize

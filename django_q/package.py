@@ -2,7 +2,7 @@
 
 import enum
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
 
@@ -143,6 +143,27 @@ def build_package(
     if options:
         _add(package, options, called)
     return package  # type: ignore[return-value]
+
+
+def build_packages(
+    func: Any,
+    calls: Sequence[tuple[Any, ...]],
+    kwargs: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> list[TaskPackage]:
+    """Make what `build_package` makes of each of some calls; all have one moment.
+
+    What is the same for all is looked at once. Raises as it does.
+    """
+    if not calls:
+        return []
+    alike: Any = build_package(func, (), kwargs, options)
+    given = options.get("task_name") and alike["name"]
+    packages: list[Any] = [
+        {**alike, "id": id, "name": given or name, "args": tuple(args), "kwargs": dict(kwargs)}
+        for args, (name, id) in zip(calls, humanhash.uuids(len(calls)), strict=True)
+    ]
+    return packages
 
 
 def _add(package: dict[str, Any], options: Mapping[str, Any], called: Any) -> None:

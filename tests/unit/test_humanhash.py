@@ -2,11 +2,26 @@
 
 import re
 import time
+from collections.abc import Callable
 from uuid import RFC_4122, UUID
 
 import pytest
 
-from django_q.humanhash import DEFAULT_HASHER, DEFAULT_WORDLIST, HumanHasher, humanize, uuid
+from django_q.humanhash import (
+    DEFAULT_HASHER,
+    DEFAULT_WORDLIST,
+    HumanHasher,
+    humanize,
+    uuid,
+    uuids,
+)
+
+Draw = Callable[[int], list[tuple[str, str]]]
+
+#: Both ways to draw ids.
+both_ways = pytest.mark.parametrize(
+    "draw", [lambda count: [uuid() for _ in range(count)], uuids], ids=["singly", "together"]
+)
 
 
 def test_there_is_a_word_for_every_byte() -> None:
@@ -14,17 +29,19 @@ def test_there_is_a_word_for_every_byte() -> None:
     assert all(re.fullmatch("[a-z]{3,9}", word) for word in DEFAULT_WORDLIST)
 
 
-def test_an_id_is_32_hex_digits_and_its_name_four_words() -> None:
-    human, digest = uuid()
+@both_ways
+def test_an_id_is_32_hex_digits_and_its_name_four_words(draw: Draw) -> None:
+    ((human, digest),) = draw(1)
 
     assert re.fullmatch("[0-9a-f]{32}", digest)
     assert human == humanize(digest[16:])
     assert len(human.split("-")) == 4
 
 
-def test_an_id_is_a_uuid_of_the_moment() -> None:
+@both_ways
+def test_an_id_is_a_uuid_of_the_moment(draw: Draw) -> None:
     before = time.time_ns() // 10**6
-    ids = [UUID(uuid()[1]) for _ in range(200)]
+    ids = [UUID(digest) for _, digest in draw(200)]
     after = time.time_ns() // 10**6
 
     assert {(id.version, id.variant) for id in ids} == {(7, RFC_4122)}
@@ -48,22 +65,34 @@ def test_ids_are_in_the_order_in_which_they_were_drawn() -> None:
     assert ids == sorted(ids)
 
 
-def test_names_are_folded_from_the_random_half() -> None:
-    for _ in range(200):
-        human, digest = uuid()
+def test_ids_that_are_drawn_together_rise() -> None:
+    ids = [digest for _, digest in uuids(1000)]
+
+    assert ids == sorted(ids)
+
+
+@both_ways
+def test_names_are_folded_from_the_random_half(draw: Draw) -> None:
+    for human, digest in draw(200):
         folded = HumanHasher.compress(bytes.fromhex(digest[16:]), 4)
         assert human == "-".join(DEFAULT_WORDLIST[value] for value in folded)
 
 
-def test_names_of_the_same_moment_share_no_word_more_than_chance_has_it() -> None:
-    names = [uuid()[0].split("-") for _ in range(2000)]
+@both_ways
+def test_names_of_the_same_moment_share_no_word_more_than_chance_has_it(draw: Draw) -> None:
+    names = [name.split("-") for name, _ in draw(2000)]
 
     for place in range(4):
         assert len({name[place] for name in names}) > 240
 
 
-def test_ids_differ() -> None:
-    assert len({uuid()[1] for _ in range(1000)}) == 1000
+@both_ways
+def test_ids_differ(draw: Draw) -> None:
+    assert len({digest for _, digest in draw(1000)}) == 1000
+
+
+def test_no_ids_are_none() -> None:
+    assert uuids(0) == []
 
 
 def test_a_name_can_have_other_lengths_and_separators() -> None:

@@ -1,5 +1,6 @@
 """Packages, built: what they hold, and what is refused at the call."""
 
+import collections
 import datetime
 import functools
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from django_q.exceptions import PackageError
-from django_q.package import build_package, derived_id, function_path
+from django_q.package import build_package, build_packages, derived_id, function_path
 from django_q.sealed import open_package, seal_package
 from tests.site import tasks
 
@@ -54,6 +55,47 @@ def test_keywords_of_the_caller_are_not_touched() -> None:
     package["kwargs"]["b"] = 2
 
     assert kwargs == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"task_name": "mine", "group": "g"},
+        {"on_success": tasks.noop, "max_attempts": 3, "delay": 5},
+    ],
+)
+def test_packages_made_together_are_those_made_singly(options: dict[str, Any]) -> None:
+    pair = collections.namedtuple("pair", "a b")
+    calls: list[Any] = [(1,), (), pair(2, 3)]
+
+    singly = [build_package(tasks.echo, args, {"c": [4]}, options) for args in calls]
+    together = build_packages(tasks.echo, calls, {"c": [4]}, options)
+
+    apart = ("id", "name", "started", "run_at") if "task_name" not in options else ("id", "started")
+    alike = [{k: v for k, v in p.items() if k not in apart} for p in singly]
+    assert [{k: v for k, v in p.items() if k not in apart} for p in together] == alike
+    assert [list(p) for p in together] == [list(p) for p in singly]
+    assert len({p["id"] for p in together}) == len({p["started"] for p in singly}) == 3
+    assert all(type(p["args"]) is tuple for p in together)
+
+
+def test_packages_made_together_have_keywords_of_their_own() -> None:
+    kwargs: dict[str, Any] = {"a": 1}
+
+    first, second = build_packages(tasks.echo, [(), ()], kwargs, {})
+    first["kwargs"]["b"] = 2
+
+    assert second["kwargs"] == kwargs == {"a": 1}
+
+
+def test_no_calls_make_no_packages() -> None:
+    assert build_packages("nowhere", [], {}, {}) == []
+
+
+def test_a_function_without_a_place_is_refused_for_many_calls() -> None:
+    with pytest.raises(PackageError, match="dotted path"):
+        build_packages("nowhere", [(), ()], {}, {})
 
 
 def _nested() -> Callable[[], None]:

@@ -13,7 +13,7 @@ from django.test import override_settings
 from django_q import signing
 from django_q.exceptions import PackageError, PackageRejected, PayloadTooLarge
 from django_q.package import build_package
-from django_q.sealed import open_package, open_plain, seal_package
+from django_q.sealed import open_package, open_plain, seal_package, seal_packages
 from django_q.signing import as_text
 from tests.site import tasks
 
@@ -85,6 +85,28 @@ def test_the_moment_of_a_package_comes_back(
     assert opened == package
     assert opened["started"].utcoffset() == started.utcoffset()
     assert package["started"] is started
+
+
+@pytest.mark.parametrize("legacy", ["read", "write"])
+def test_packages_sealed_together_are_those_sealed_singly(
+    q_cluster: Callable[..., Any], legacy: str
+) -> None:
+    q_cluster(legacy=legacy)
+    early, late = MOMENT.replace(tzinfo=UTC), MOMENT.replace(fold=1)
+    packages = [{**build(n), "started": early if n % 3 else late} for n in range(6)]
+
+    sealed = seal_packages(packages, Q)
+
+    assert [open_package(payload, Q) for payload in sealed] == packages
+    assert list(map(len, sealed)) == [len(seal_package(package, Q)) for package in packages]
+
+
+def test_a_package_that_lost_its_moment_is_not_sealed() -> None:
+    package = build()
+    del package["started"]
+
+    with pytest.raises(PackageError, match="started"):
+        seal_packages([package], Q)
 
 
 @pytest.mark.parametrize(
