@@ -51,3 +51,9 @@ def chunks_of(payloads: Sequence[str], longest: int) -> Iterator[list[str]]:
         size += len(payload)
     if chunk:
         yield chunk
+
+
+def as_lines(payloads: Sequence[str]) -> str | None:
+    """Join, a line for each; None where one has several lines, as packages of ours never have."""
+    text = "\n".join(payloads)
+    return text if text.count("\n") == len(payloads) - 1 else None

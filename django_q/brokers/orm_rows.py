@@ -4,7 +4,6 @@ No patience and no waiting: see `orm_trouble` and `orm_wait`.
 """
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_q.brokers import orm_direct
 from django_q.brokers.estimate import Estimate
 from django_q.brokers.orm_estimate import by_ids, by_pages
-from django_q.brokers.orm_lists import LARGEST_INSERT, LONGEST_LIST, Lists, chunks_of
+from django_q.brokers.orm_lists import LARGEST_INSERT, LONGEST_LIST, Lists, as_lines, chunks_of
 from django_q.brokers.orm_progress import Progress
 from django_q.brokers.orm_sql import moment, statements
 from django_q.brokers.orm_wait import channel
@@ -71,7 +70,8 @@ class Rows:
         """
         self._check_size(max(map(len, payloads), default=0))
         # Where the ids of several new rows are not told (MySQL), each row is a statement.
-        chunks = list(chunks_of(payloads, LONGEST_LIST if self._returns_ids else 1))
+        longest = self._lists.longest if self._is_postgresql else LONGEST_LIST
+        chunks = list(chunks_of(payloads, longest if self._returns_ids else 1))
         with self._transaction() if len(chunks) > 1 else contextlib.nullcontext():
             return [id for chunk in chunks for id in self._insert_chunk(chunk, delay, priority)]
 
@@ -86,17 +86,13 @@ class Rows:
                 )
 
     def _insert_chunk(self, payloads: Sequence[str], delay: float, priority: int) -> list[int]:
-        if self._is_postgresql and len(payloads) == 1 and not (delay or priority):
-            plain = [self._key, *payloads, channel(self._key)]
-            if orm_direct.is_open(self._connection, plain):
-                made_id = orm_direct.fetch_one(
-                    self._connection, self._sql.insert_plain_and_tell, plain
-                )
-                return [int(made_id)]
+        if self._is_postgresql and not (delay or priority):
+            told = orm_direct.insert(self._connection, self._key, payloads)
+            if told is not None:
+                return sorted(told)
         ready = self._moment(delay)
-        if self._is_postgresql and len(payloads) > 1:
-            listed = json.dumps(payloads, ensure_ascii=False)
-            values = [self._key, ready, priority, listed, channel(self._key)]
+        if self._is_postgresql and len(payloads) > 1 and (lines := as_lines(payloads)) is not None:
+            values = [self._key, ready, priority, lines, channel(self._key)]
             made = self._fetch(self._sql.insert_many_and_tell, values)
             return sorted(row[0] for row in made)
         places = ", ".join([f"(%s, %s, {self._sql.moment}, {priority:d})"] * len(payloads))

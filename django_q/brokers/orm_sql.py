@@ -165,17 +165,22 @@ class Statements:
     insert = 'INSERT INTO {queue} ("key", "payload", "lock", "priority") VALUES {rows}'
     insert_returning = f'{insert} RETURNING "id"'
     #: The same, and wake those who listen, once a statement (PostgreSQL): of one row, and of many.
-    #: A text for any number of rows costs both sides a third of what a list of places does.
+    #: A text for any number of rows, with a line for each, costs both sides a fifth of what a list
+    #: of places does.
     insert_and_tell = f"""{insert} RETURNING "id", (SELECT pg_notify(%s, ''))"""
     #: The same of a row that is ready once this statement ends: they are told which it is.
     insert_and_tell_which = f"""{insert} RETURNING "id", pg_notify(%s, "id"::text)"""
     insert_many_and_tell = """INSERT INTO {queue} ("key", "payload", "lock", "priority")
         SELECT %s, made.payload, {moment}, %s
-        FROM json_array_elements_text(%s) WITH ORDINALITY AS made (payload, place)
+        FROM STRING_TO_TABLE(%s, CHR(10)) WITH ORDINALITY AS made (payload, place)
         ORDER BY made.place RETURNING "id", (SELECT pg_notify(%s, ''))"""
-    #: The same for one package without delay or priority, for `orm_direct`.
+    #: The same without delay or priority, for `orm_direct`.
     insert_plain_and_tell = """INSERT INTO {queue} ("key", "payload", "lock", "priority")
         VALUES ($1, $2, STATEMENT_TIMESTAMP(), 0) RETURNING "id", pg_notify($3, "id"::text)"""
+    insert_many_plain_and_tell = """INSERT INTO {queue} ("key", "payload", "lock", "priority")
+        SELECT $1, made.payload, STATEMENT_TIMESTAMP(), 0
+        FROM STRING_TO_TABLE($2, CHR(10)) WITH ORDINALITY AS made (payload, place)
+        ORDER BY made.place RETURNING "id", (SELECT pg_notify($3, ''))"""
     #: Wake those who listen (PostgreSQL).
     tell = "SELECT pg_notify(%s, '')"
 

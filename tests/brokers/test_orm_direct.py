@@ -33,7 +33,7 @@ def broker(database: str, q_cluster: Callable[..., Any]) -> ORM:
 @pytest.fixture
 def direct() -> Iterator[mock.Mock]:
     """Counts what goes the short way."""
-    with mock.patch.object(orm_direct, "fetch_one", wraps=orm_direct.fetch_one) as direct:
+    with mock.patch.object(orm_direct, "fetch", wraps=orm_direct.fetch) as direct:
         yield direct
 
 
@@ -61,6 +61,45 @@ def test_one_package_goes_the_short_way_and_is_the_same_row(broker: ORM, direct:
 
 
 @on_postgres
+def test_many_packages_go_the_short_way_and_are_the_same_rows(
+    broker: ORM, direct: mock.Mock
+) -> None:
+    payloads = ["payload: %s $1 \\ '", "", *map(str, range(500)), ""]
+    began = timezone.now()
+
+    ids = broker.enqueue_many(payloads)
+    assert direct.call_count == 1
+    with mock.patch.object(orm_direct, "is_open", lambda *args: False):
+        ids += broker.enqueue_many(payloads)
+    assert direct.call_count == 1
+
+    rows = OrmQ.objects.using(broker.alias).filter(key=broker.list_key).order_by("id")
+    assert [str(row.pk) for row in rows] == ids
+    assert [row.payload for row in rows] == payloads * 2
+    alike = [{k: v for k, v in row.items() if k not in ("id", "lock")} for row in rows.values()]
+    assert alike[: len(payloads)] == alike[len(payloads) :]
+    assert all(began <= row.lock <= timezone.now() for row in rows)
+
+
+@on_postgres
+@pytest.mark.parametrize("is_open", [True, False])
+@pytest.mark.parametrize(
+    "payloads", [["a\nb", "c"], ["\n", ""], ["", ""], ["Gr\u00fc\u00dfe", "a"], ["a"] * 1200]
+)
+def test_any_texts_come_back(
+    broker: ORM, monkeypatch: pytest.MonkeyPatch, payloads: list[str], is_open: bool
+) -> None:
+    if not is_open:
+        monkeypatch.setattr(orm_direct, "is_open", lambda *args: False)
+
+    ids = broker.enqueue_many(payloads)
+
+    leases = [*broker.lease(1000), *broker.lease(1000)]
+    assert [lease.payload for lease in leases] == payloads
+    assert [lease.id for lease in leases] == ids
+
+
+@on_postgres
 @pytest.mark.parametrize("payload", ["Gr\u00fc\u00dfe", ""])
 def test_any_text_comes_back(broker: ORM, payload: str) -> None:
     broker.enqueue(payload)
@@ -69,9 +108,12 @@ def test_any_text_comes_back(broker: ORM, payload: str) -> None:
 
 
 @on_postgres
-def test_nul_is_refused_and_not_cut_off(broker: ORM, direct: mock.Mock) -> None:
+@pytest.mark.parametrize("payloads", [["a\0b"], ["a", "a\0b"]])
+def test_nul_is_refused_and_not_cut_off(
+    broker: ORM, direct: mock.Mock, payloads: list[str]
+) -> None:
     with pytest.raises((BrokerError, ValueError)):
-        broker.enqueue("a\0b")
+        broker.enqueue_many(payloads)
 
     assert not direct.called and broker.queue_size() == 0
 
@@ -80,6 +122,7 @@ def test_nul_is_refused_and_not_cut_off(broker: ORM, direct: mock.Mock) -> None:
 def test_a_transaction_has_it_with_the_rest(broker: ORM, direct: mock.Mock) -> None:
     with pytest.raises(LookupError), transaction.atomic(using=broker.alias):
         broker.enqueue("a")
+        broker.enqueue_many("bc")
         raise LookupError
 
     assert broker.queue_size() == 0
@@ -121,7 +164,8 @@ def test_a_cursor_of_somebodys_own_is_used(broker: ORM, direct: mock.Mock) -> No
 def test_priorities_and_delays_go_the_plain_way(broker: ORM, direct: mock.Mock) -> None:
     broker.enqueue_many(["a"], priority=1)
     broker.enqueue_many(["b"], delay=60)
-    broker.enqueue_many("cd")
+    broker.enqueue_many("cd", priority=-1)
+    broker.enqueue_many("ef", delay=60)
 
     assert not direct.called
     assert [lease.payload for lease in broker.lease(9)] == ["a", "c", "d"]
@@ -133,20 +177,21 @@ def test_a_refusal_is_an_error_of_django_and_leaves_the_connection_in_use(broker
     assert orm_direct.is_open(connection, [])
 
     with pytest.raises(ProgrammingError, match="nowhere") as caught:
-        orm_direct.fetch_one(connection, "SELECT $1 FROM nowhere", ["a"])
+        orm_direct.fetch(connection, "SELECT $1 FROM nowhere", ["a"])
 
     assert caught.value.__cause__.sqlstate == "42P01"  # type: ignore[union-attr]
-    assert orm_direct.fetch_one(connection, "SELECT $1::text", ["a"]) == "a"
+    assert orm_direct.fetch(connection, "SELECT $1::text", ["a"]) == ["a"]
     assert broker.queue_size() == 0
 
 
 @on_postgres
-def test_a_listener_is_woken(broker: ORM, direct: mock.Mock) -> None:
+@pytest.mark.parametrize("payloads", ["a", "ab"])
+def test_a_listener_is_woken(broker: ORM, direct: mock.Mock, payloads: str) -> None:
     connection = connection_of(broker)
 
     with connection.cursor() as cursor:
         cursor.execute(f'LISTEN "{channel(broker.list_key)}"')
-    broker.enqueue("a")
+    broker.enqueue_many(payloads)
     try:
         heard = next(connection.connection.notifies(timeout=10, stop_after=1), None)
     finally:
@@ -161,5 +206,6 @@ def test_a_listener_is_woken(broker: ORM, direct: mock.Mock) -> None:
 )
 def test_other_databases_have_no_short_way(broker: ORM, direct: mock.Mock) -> None:
     broker.enqueue("a")
+    broker.enqueue_many("bc")
 
     assert not direct.called and not orm_direct.is_open(connection_of(broker), [])
