@@ -9,8 +9,9 @@ from django_q.cluster.backoff import TOLD_EVERY, Backoff
 from django_q.conf import logger
 from django_q.exceptions import BrokerError, ResultsUnavailable
 
-#: Part of its period by which a duty may be early: those of one period are done together.
-_EARLY = 0.1
+#: Seconds by which a duty may be early, but no more than half its period. So those that fell out of
+#: step, because one had something to do sooner, are done together again after one turn.
+_EARLY = 0.25
 
 
 class News:
@@ -71,7 +72,7 @@ class Duty:
             logger.log(level, text, self._what, error, pause, exc_info=not is_known)
             return
         self._next = now + self._period
-        self._earliest = self._next - _EARLY * self._period
+        self._earliest = self._next - min(_EARLY, self._period / 2)
         if due_in is not None and due_in < self._period:
             self._next = self._earliest = time.monotonic() + due_in
         if self._backoff.succeed() and self._is_told:

@@ -95,6 +95,30 @@ def test_duties_of_one_period_are_done_in_one_round(clock: Clock) -> None:
     assert done == ["slow", "quick"] * 3
 
 
+@pytest.mark.parametrize("sooner", [0.05, 0.2, 0.3, 0.45])
+def test_duties_that_fell_out_of_step_are_soon_done_in_one_round_again(
+    clock: Clock, sooner: float
+) -> None:
+    pauses = iter([sooner])
+    rounds: list[list[str]] = []
+
+    def look() -> float:
+        rounds[-1].append("looking")
+        return next(pauses, math.inf)
+
+    duties = [
+        Duty(News(), "looking", 0.5, look),
+        Duty(News(), "other", 0.5, lambda: rounds[-1].append("other")),
+    ]
+    for _ in range(6):
+        rounds.append([])
+        for each in duties:
+            each.do_when_due()
+        clock.now += min(each.due_in for each in duties)
+
+    assert rounds[3:] == [["looking", "other"]] * 3
+
+
 def test_what_is_known_to_be_due_sooner_is_done_then_and_not_before(clock: Clock) -> None:
     pauses = iter([0.3, 7.0])
     done: list[float] = []
