@@ -13,7 +13,7 @@ from django.db.models import F, Q, QuerySet
 
 from django_q.conf import Conf
 from django_q.models import Schedule
-from django_q.results.looks import Look
+from django_q.results.looks import Look, Together
 from django_q.results.trouble import told
 
 #: Columns that every run changes.
@@ -32,11 +32,11 @@ def state_of(schedule: Schedule) -> State:
 class ScheduleRows:
     """The schedules that the clusters of one queue run. Raises Django's database errors."""
 
-    def __init__(self, queue: str) -> None:
+    def __init__(self, queue: str, together: Together | None = None) -> None:
         #: The database they are in.
         self.alias: str = router.db_for_write(Schedule)
         self._queue = queue
-        self._look = Look(lambda: self.active().values_list("next_run"))
+        self._look = Look(lambda: self.active().values_list("next_run"), together)
 
     def active(self) -> QuerySet[Schedule]:
         """Give those that will run some day, the next one first."""

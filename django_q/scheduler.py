@@ -33,6 +33,7 @@ from django_q.models import Schedule
 from django_q.models.timing import as_stored, schedule_zone
 from django_q.package import Follower, TaskPackage, derived_id
 from django_q.results import waiting
+from django_q.results.looks import Together
 from django_q.schedule_package import build_scheduled
 from django_q.schedule_rows import ScheduleRows, State, state_of
 from django_q.soft_limit import NoLimit, SoftLimit
@@ -66,10 +67,15 @@ class _Run(NamedTuple):
 class Scheduler:
     """Runs the schedules of one queue, that of its broker. Used by one thread."""
 
-    def __init__(self, broker: Broker, soft_limit: SoftLimit | None = None) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        soft_limit: SoftLimit | None = None,
+        together: Together | None = None,
+    ) -> None:
         self._broker = broker
         self._soft_limit = soft_limit or NoLimit()
-        self._rows = ScheduleRows(broker.list_key)
+        self._rows = ScheduleRows(broker.list_key, together)
         # Where not, a worker has to look whether the task is done already: a query each.
         self._is_exact = getattr(broker, "alias", None) == self._rows.alias
         self._other_brokers: dict[str, Broker] = {}

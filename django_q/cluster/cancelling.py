@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from django_q.cluster.scoreboard import Mark, Phase, Scoreboard, Slot, State
 from django_q.conf import Conf, logger
 from django_q.results import cancellations
+from django_q.results.looks import Together
 
 #: Time a cancelled task has to end by its exception where its worker may be killed at once.
 _MOMENT = 1.0
@@ -20,9 +21,12 @@ _LONGEST = 5.0
 class Cancelling:
     """Watches the wishes that tasks be cancelled, for one cluster."""
 
-    def __init__(self, board: Scoreboard, slots: Sequence[Slot]) -> None:
+    def __init__(
+        self, board: Scoreboard, slots: Sequence[Slot], together: Together | None = None
+    ) -> None:
         self._board = board
         self._slots = slots
+        self._newest = cancellations.Newest(together)
         self._wishes: Mapping[str, bool] = {}
         #: The last number that was said; begun where no housekeeper before this one was.
         self._number = int(time.time() * 10) & 0x7FFFFFFF
@@ -34,7 +38,7 @@ class Cancelling:
     def look(self) -> None:
         """Tell the clerks of new wishes, and have those killed who do not obey. May raise."""
         now = time.monotonic()
-        count, last = cancellations.newest()
+        count, last = self._newest.look()
         if not count:
             self._wishes, self._seen = {}, (0, None)
             self._since.clear()

@@ -20,7 +20,7 @@ from django_q.dispatch import dispatch
 from django_q.exceptions import BrokerError, PayloadTooLarge
 from django_q.models import Delayed
 from django_q.package import Follower
-from django_q.results.looks import Look
+from django_q.results.looks import Look, Together
 from django_q.results.rejected import Rejection, keep
 from django_q.results.trouble import told
 
@@ -34,19 +34,20 @@ _CANNOT = "Delayed packages cannot be handed on"
 class DelayedPackages:
     """The delayed packages of one cluster's queues. Used by one thread."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, together: Together | None = None) -> None:
         self._broker = broker
         self._alias: str = router.db_for_write(Delayed)
         rows = Delayed.objects.using(self._alias).order_by("due").values_list("due")
         self._looks = {
-            queue: Look(functools.partial(rows.filter, queue=queue)) for queue in broker.queue_names
+            queue: Look(functools.partial(rows.filter, queue=queue), together)
+            for queue in broker.queue_names
         }
 
     def look(self) -> float:
         """Hand on what is due; the seconds until more is, as far as that is known.
 
-        One query a queue where nothing is. Raises BrokerError and ResultsUnavailable; nothing is
-        lost then.
+        Where nothing is, that is one query a queue, or one for all that stands `together`. Raises
+        BrokerError and ResultsUnavailable; nothing is lost then.
         """
         pause = math.inf
         errors: list[BrokerError] = []

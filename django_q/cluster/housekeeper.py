@@ -43,6 +43,7 @@ from django_q.results import (
     permits,
     tracking,
 )
+from django_q.results.looks import Together
 from django_q.results.pruning import prune, prune_by_age
 
 #: Longest rest between two rounds, and how late it is noticed that a package was kept, a schedule
@@ -82,17 +83,17 @@ class Housekeeper:
         self._heartbeat = Heartbeat(boot, broker, self._slots)
         self._done_at_pruning = -1
         self._was_empty = False
-        duty = functools.partial(Duty, News())
+        duty, together = functools.partial(Duty, News()), Together()
         self._duties = [
             duty("burying the dead", 0.0, self._bury),
-            duty("cancelling", _LONGEST_REST, Cancelling(boot.board, self._slots).look),
+            duty("cancelling", _LONGEST_REST, Cancelling(boot.board, self._slots, together).look),
             duty(
                 "renewing for stuck workers",
                 min(_LONGEST_REST, Conf.RETRY / 10),
                 self._renew_for_stuck,
             ),
             duty("heartbeat", Conf.GUARD_CYCLE, self._heartbeat.beat),
-            duty("delayed packages", _LONGEST_REST, DelayedPackages(broker).look),
+            duty("delayed packages", _LONGEST_REST, DelayedPackages(broker, together).look),
             duty("pruning", _PRUNE_PERIOD, self._prune),
             duty("gatherings", _GATHER_PERIOD, self._send_gathered),
             duty("permits", Conf.RETRY / 3, self._renew_permits),
@@ -100,7 +101,7 @@ class Housekeeper:
             duty("the ledger", _LEDGER_PERIOD, self._drop_old_rows),
         ]
         if Conf.SCHEDULER:
-            timetable = Timetable(broker)
+            timetable = Timetable(broker, together)
             self._duties += [
                 duty("declared schedules", 0.0, timetable.synchronise),
                 duty("schedules", _LONGEST_REST, timetable.look),

@@ -10,6 +10,7 @@ from django_q.conf import Conf, logger
 from django_q.discovery import declared_by_decorators
 from django_q.planning import synchronise
 from django_q.punctuality import unpunctual
+from django_q.results.looks import Together
 from django_q.schedule_rows import ScheduleRows
 from django_q.scheduler import Scheduler
 from django_q.soft_limit import SoftLimit
@@ -19,13 +20,13 @@ from django_q.status import Stat
 class Timetable:
     """The schedules of one cluster. Used in the main thread of its housekeeper."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, together: Together | None = None) -> None:
         self._broker = broker
         self._rows = ScheduleRows(broker.list_key)
         self._queues = broker.queue_names
         self._soft_limit = SoftLimit()
         members = [broker.of_queue(queue) for queue in self._queues]
-        self._schedulers = [Scheduler(member, self._soft_limit) for member in members]
+        self._schedulers = [Scheduler(member, self._soft_limit, together) for member in members]
         self._is_synchronised = False
         self._told: set[int] | None = None
 

@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, router
+from django.db.models import Count, Window
 from django.utils import timezone
 
 from django_q.models import Cancellation, Delayed
 from django_q.models.tracked import kept_until
+from django_q.results.looks import Look, Together
 from django_q.results.statements import put
 from django_q.results.trouble import told
 
@@ -53,25 +55,28 @@ def ask(
         delayed.filter(task__in=list(task_ids), due__gt=now).update(due=now)
 
 
-def newest() -> tuple[int, object]:
-    """Give what changes when a wish comes: their number, and a sign of when the last was uttered.
+class Newest:
+    """What changes when a wish comes, for who looks again and again. Used by one thread."""
 
-    The sign is the moment as the driver gives it.
-    """
-    [(count, last)] = _select("COUNT(*), MAX({asked})")
-    return int(count), last
+    def __init__(self, together: Together | None = None) -> None:
+        self._alias = _alias()
+        rows = Cancellation.objects.using(self._alias).order_by("-asked")
+        counted = rows.annotate(number=Window(Count("*")))
+        self._number = Look(lambda: counted.values_list("number"), together)
+        self._last = Look(lambda: rows.values_list("asked"), together)
+
+    def look(self) -> tuple[int, datetime | None]:
+        """Give their number, and when the last was uttered."""
+        with told(self._alias, _CANNOT_READ):
+            (number,), (last,) = self._number.first() or (0,), self._last.first() or (None,)
+        return number, last
 
 
 def wishes() -> dict[str, bool]:
-    """Give all of them: task id -> whether its worker may be killed at once."""
-    return {str(task): bool(kill) for task, kill in _select("{task}, {kill}")}
+    """Give all of them: task id -> whether its worker may be killed at once.
 
-
-def _select(what: str) -> list[tuple[Any, ...]]:
-    """Read the table by a statement of our own: each housekeeper does so twice a second.
-
-    Django takes ten times as long to make one, and a worker that has no other use for that part of
-    it would have some megabytes more for itself.
+    By a statement of our own: a worker that has no other use for that part of Django would have
+    some megabytes more for itself.
     """
     alias = _alias()
     with told(alias, _CANNOT_READ):
@@ -80,8 +85,8 @@ def _select(what: str) -> list[tuple[Any, ...]]:
         columns = {f.name: quote(f.column) for f in Cancellation._meta.concrete_fields if f.column}
         table = quote(Cancellation._meta.db_table)
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {what.format(**columns)} FROM {table}")  # noqa: S608 (ours)
-            return list(cursor.fetchall())
+            cursor.execute(f"SELECT {columns['task']}, {columns['kill']} FROM {table}")  # noqa: S608
+            return {str(task): bool(kill) for task, kill in cursor.fetchall()}
 
 
 def uncancel(values: Sequence[tuple[Any, ...]]) -> None:

@@ -1,15 +1,17 @@
 """A query whose SQL is made once gives what Django's own does."""
 
 import datetime
+import time
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import DatabaseError, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_q.models import Delayed, Schedule
-from django_q.results import gatherings
-from django_q.results.looks import Look
+from django_q.results import cancellations, gatherings
+from django_q.results.looks import Look, Together
 from django_q.schedule_rows import ScheduleRows
 from tests.site import databases
 
@@ -45,6 +47,86 @@ def test_a_look_outlives_its_connection(database: str) -> None:
     connections[database].close()
 
     assert look.first() == ("mail",)
+
+
+class Site:
+    """All that a housekeeper looks at, together or each alone."""
+
+    def __init__(self, together: Together | None) -> None:
+        rows = Delayed.objects.order_by("due").values_list("due")
+        self._delayed = [
+            Look(lambda queue=queue: rows.filter(queue=queue), together)  # type: ignore[misc]
+            for queue in ("mail", "other")
+        ]
+        self._newest = cancellations.Newest(together)
+        self._schedules = ScheduleRows("default", together)
+
+    def look(self) -> list[Any]:
+        found: list[Any] = [each.first() for each in self._delayed]
+        return [*found, self._newest.look(), self._schedules.next_due()]
+
+
+def test_looks_that_stand_together_give_in_one_statement_what_each_alone_does(
+    database: str, q_cluster: Any
+) -> None:
+    together, alone = Site(Together()), Site(None)
+    nothing = [together.look(), alone.look()]
+    add("other", 5)
+    cancellations.ask(["a", "b"])
+    Schedule.objects.create(func="math.sqrt", next_run=timezone.now())
+
+    with CaptureQueriesContext(connections[database]) as asked:
+        found = together.look()
+
+    assert nothing == [[None, None, (0, None), None]] * 2
+    assert found == alone.look()
+    assert [value is None for value in found] == [True, False, False, False]
+    assert len(asked) == 1
+
+
+def test_who_looks_again_sees_what_is_new(database: str) -> None:
+    rows = Delayed.objects.order_by("due").values_list("due")
+    together = Together()
+    mail = Look(lambda: rows.filter(queue="mail"), together)
+    other = Look(lambda: rows.filter(queue="other"), together)
+
+    assert mail.first() is None
+    first, second = add("mail", 5), add("other", 5)
+
+    # It was asked along with the first, and is not asked again so soon.
+    assert other.first() is None
+    assert mail.first() == (first.due,)
+    assert other.first() == (second.due,)
+
+
+def test_what_came_along_long_ago_is_asked_anew(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [time.monotonic()]
+    monkeypatch.setattr("django_q.results.looks.time.monotonic", lambda: now[0])
+    rows = Delayed.objects.order_by("due").values_list("due")
+    together = Together()
+    mail = Look(lambda: rows.filter(queue="mail"), together)
+    other = Look(lambda: rows.filter(queue="other"), together)
+
+    mail.first()
+    row = add("other", 5)
+    now[0] += 0.2
+
+    assert other.first() == (row.due,)
+
+
+def test_the_trouble_of_one_is_not_that_of_the_others(database: str) -> None:
+    together = Together()
+    rows = Delayed.objects.values_list("queue")
+    broken = Look(lambda: rows.extra(where=["no_such_column = 1"]), together)
+    well = Look(lambda: rows, together)
+    add("mail", 5)
+
+    for _ in range(2):
+        assert well.first() == ("mail",)
+        with pytest.raises(DatabaseError):
+            broken.first()
 
 
 def test_the_next_schedule_is_seen_as_it_changes(database: str, q_cluster: Any) -> None:

@@ -128,7 +128,8 @@ def make_ended(id: str, **values: Any) -> None:
 def test_wishes_are_kept_until_they_are_obeyed_or_old(database: str) -> None:
     soon = timezone.now() + timedelta(days=30)
     Delayed.objects.create(task="a", queue="q", payload="", due=soon)
-    assert cancellations.newest() == (0, None)
+    newest = cancellations.Newest()
+    assert newest.look() == (0, None)
 
     cancellations.ask(["a", "b"], run_at={"a": soon})
     cancellations.ask(["a"], kill=True)
@@ -136,11 +137,12 @@ def test_wishes_are_kept_until_they_are_obeyed_or_old(database: str) -> None:
 
     assert cancellations.wishes() == {"a": True, "b": False}
     assert cancellations.wishes() == dict(Cancellation.objects.values_list("task", "kill"))
-    count, last = cancellations.newest()
+    count, last = newest.look()
     assert count == Cancellation.objects.count() == 2
     cancellations.ask(["b"])
-    assert cancellations.newest()[0] == 2
-    assert cancellations.newest()[1] != last
+    again, later = newest.look()
+    assert again == 2
+    assert later == Cancellation.objects.get(pk="b").asked != last
     assert Delayed.objects.get().due <= timezone.now()
     cancellations.uncancel([("b",), ("c",)])
     Cancellation.objects.update(until=timezone.now() - timedelta(seconds=1))
