@@ -146,7 +146,7 @@ def _latency(reports: Reports, broker: str) -> Iterator[Goal]:
 
 def _backlogs(reports: Reports, broker: str) -> Iterator[Goal]:
     speeds = [
-        (row["case"], row["median"].get("begun_per_second"))
+        (row["case"], row["median"].get("settled_per_second"))
         for row in reports.rows("backlog", broker)
     ] or [("1,000,000 waiting", None)]
     for case, speed in speeds[1:] or speeds:

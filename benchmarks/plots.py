@@ -25,7 +25,7 @@ _PANELS = {
     "latency": ("p50_ms", "p99_ms"),
     "cpu": ("against_bare",),
     "memory": ("first_pss_mb",),
-    "backlog": ("begun_per_second",),
+    "backlog": ("settled_per_second",),
     "payload": ("settled_per_second", "megabytes_per_second"),
     "growth": ("settled_per_second",),
     "io": ("settled_per_second", "cpu_us_per_task"),

@@ -75,6 +75,11 @@ class Producer:
         count: int = self._peer.unsettled()
         return count
 
+    def unsettled_at_most(self) -> int:
+        """The same, perhaps too many, by a look that costs nothing, where the peer has one."""
+        count: int = getattr(self._peer, "unsettled_at_most", self._peer.unsettled)()
+        return count
+
     def results(self) -> int:
         """Results that are stored."""
         count: int = self._peer.results()

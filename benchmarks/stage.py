@@ -145,6 +145,14 @@ class Stage:
         if self.scene.stores:
             self.wait(lambda: self.ask("results") - results >= count, f"{count} results")
 
+    def settle_first(self, count: int, left: int) -> None:
+        """Wait until so many tasks have begun, and no more than `left` are unsettled.
+
+        They are not counted one by one: with a million that wait this would be a load of its own.
+        """
+        self.wait(lambda: self.executed() >= count, f"the execution of {count} tasks")
+        self.wait(lambda: self.ask("unsettled_at_most") <= left, f"the end of all tasks but {left}")
+
     def executed(self) -> int:
         """How many marks there are; costs nothing."""
         return self._marks.stat().st_size // MARK.size

@@ -7,6 +7,7 @@ Each is imported in the environment of its peer only, by the producer and by the
 - `send_each(kind, numbers, arguments)`: one call of the peer for each number;
 - `send_bulk(kind, numbers, arguments)`: the same in few calls, where the peer can;
 - `unsettled()`: tasks that wait, run or are not acknowledged;
+- `unsettled_at_most()`: the same without a count, perhaps too many, where it can tell;
 - `results()`: results that are stored.
 
 A kind is "noop", "wait" or "spin", of `benchmarks.tasks`. The settings are those its documentation

@@ -11,7 +11,7 @@ from django.utils import timezone
 from benchmarks.scene import Scene
 from django_q.brokers import get_broker
 from django_q.brokers.orm import ORM
-from django_q.models import Task
+from django_q.models import OrmQ, Task
 from django_q.tasks import async_task, async_tasks
 
 #: By kind of database: the numbers from 1 on, and the columns in which old rows differ.
@@ -62,6 +62,15 @@ def unsettled() -> int:
         # Of a long queue its size is an estimate.
         return broker.get_connection().filter(key=broker.list_key).count()
     return broker.queue_size() + (broker.lock_size() or 0)
+
+
+def unsettled_at_most() -> int:
+    """Packages from the oldest to the newest: no count of a million rows."""
+    if not isinstance(get_broker(), ORM):
+        return unsettled()
+    ids = OrmQ.objects.values_list("id", flat=True)
+    newest, oldest = ids.order_by("-id").first(), ids.order_by("id").first()
+    return 0 if newest is None or oldest is None else newest - oldest + 1
 
 
 def results() -> int:

@@ -52,7 +52,7 @@ def test_a_drain_proves_its_tasks_and_tells_what_they_cost(tmp_path: Path) -> No
         ("io --tasks 60", {"settled_per_second"}),
         ("cpu --tasks 20", {"against_bare"}),
         ("memory --tasks 100 --idle 0.2", {"first_pss_mb", "growth_percent", "idle_cpu_percent"}),
-        ("backlog --tasks 60 --backlog 30 --old-results 500", {"begun_per_second"}),
+        ("backlog --tasks 60 --backlog 30,200 --old-results 500", {"settled_per_second"}),
         ("payload --tasks 50 --payload 100000", {"megabytes_per_second"}),
         ("growth --tasks 100 --workers 1", {"settled_per_second", "workers_cpu_us_per_task"}),
     ],
