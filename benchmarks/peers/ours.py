@@ -21,12 +21,12 @@ _SERIES = {
 }
 _OF_A_ROW = {
     "sqlite": {
-        "id": "printf('%%032x', n)",
+        "id": "LOWER(HEX(RANDOMBLOB(16)))",
         "started": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', old.started, (-n / 2.0) || ' seconds')",
         "stopped": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', old.started, (-n / 2.0) || ' seconds')",
     },
     "postgresql": {
-        "id": "lpad(to_hex(n), 32, '0')",
+        "id": "MD5(RANDOM()::text)",
         "started": "old.started - n * interval '0.5 second'",
         "stopped": "old.started - n * interval '0.5 second'",
     },
