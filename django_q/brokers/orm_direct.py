@@ -5,6 +5,9 @@ A cursor of Django on one of psycopg takes some 100 us for a statement, psycopg 
 and read by none of the three. For producers, whose tasks are seldom more than that.
 """
 
+import functools
+import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +19,13 @@ from django_q.brokers.orm_wait import channel
 
 #: Django's own kinds of connections to PostgreSQL, and their cursors.
 _WRAPPERS = ("django.db.backends.postgresql.base", "django.contrib.gis.db.backends.postgis.base")
+#: How often a statement comes over one connection until it is prepared: as psycopg has it.
+_OFTEN = 5
+#: SQLSTATE: a statement of this name is prepared already.
+_IS_PREPARED = b"42P05"
+#: SQLSTATE: none is, since a pooler has changed servers or somebody deallocated all; its result
+#: would be of another type than before.
+_OUTDATED = (b"26000", b"0A000")
 
 
 def is_open(connection: BaseDatabaseWrapper, values: Sequence[str]) -> bool:
@@ -51,15 +61,63 @@ def insert(connection: BaseDatabaseWrapper, key: str, payloads: Sequence[str]) -
 def fetch(connection: BaseDatabaseWrapper, text: str, values: Sequence[str]) -> list[str]:
     """Run a statement that gives rows; the first value of each. Raises Django's database errors.
 
-    `$1`, `$2`... stand for the values. May be interrupted by signals, as cursors may.
+    `$1`, `$2`... stand for the values. The server keeps it prepared where it comes often. May be
+    interrupted by signals, as cursors may.
     """
     raw, psycopg = connection.connection, _driver(connection)
+    encoded = [value.encode() for value in values]
     with connection.wrap_database_errors, raw.lock:
-        raw.pgconn.send_query_params(text.encode(), [value.encode() for value in values])
-        result = raw.wait(psycopg.generators.execute(raw.pgconn))[-1]
+        result = _run_prepared(connection, text, encoded) if _may_prepare(connection) else None
+        if result is None:
+            raw.pgconn.send_query_params(text.encode(), encoded)
+            result, _ = _result(connection)
         if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
             raise psycopg.errors.error_from_result(result)
     return [result.get_value(row, 0).decode() for row in range(result.ntuples)]
+
+
+def _may_prepare(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the settings speak of no pooler that would change servers in between."""
+    settings = connection.settings_dict
+    is_pooled = settings.get("DISABLE_SERVER_SIDE_CURSORS")
+    return not is_pooled and settings["OPTIONS"].get("prepare_threshold", 0) is not None
+
+
+def _run_prepared(connection: BaseDatabaseWrapper, text: str, values: list[bytes]) -> Any:
+    """Run a statement that the server has read and planned before, once it has come often.
+
+    None where it has not, or is not there after all: that is told before anything is done.
+    """
+    raw, name = connection.connection, _name_of(text)
+    # How often each has come over this connection, with which that ends.
+    uses: dict[str, float] = vars(raw).setdefault("django_q_uses", {})
+    uses[text] = uses.get(text, 0) + 1
+    if uses[text] == _OFTEN:
+        raw.pgconn.send_prepare(name, text.encode())
+        _, error = _result(connection)
+        if error not in (None, _IS_PREPARED):
+            uses[text] = -math.inf
+    if uses[text] < _OFTEN:
+        return None
+    raw.pgconn.send_query_prepared(name, values)
+    result, error = _result(connection)
+    if error not in _OUTDATED:
+        return result
+    uses[text] = -math.inf
+    return None
+
+
+@functools.cache
+def _name_of(text: str) -> bytes:
+    """Name a statement so that no other has its name, whoever prepared it."""
+    return f"django_q_{hashlib.sha256(text.encode()).hexdigest()[:32]}".encode()
+
+
+def _result(connection: BaseDatabaseWrapper) -> tuple[Any, bytes | None]:
+    """Wait for the answer to what was sent; with the SQLSTATE of an error."""
+    raw, psycopg = connection.connection, _driver(connection)
+    result = raw.wait(psycopg.generators.execute(raw.pgconn))[-1]
+    return result, result.error_field(psycopg.pq.DiagnosticField.SQLSTATE)
 
 
 def _driver(connection: BaseDatabaseWrapper) -> Any:
