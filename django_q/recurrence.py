@@ -6,16 +6,12 @@ somebody chose. So neither a short month nor a missing hour shifts all that foll
 """
 
 import calendar
+import importlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cronsim import CronSim, CronSimError
-
-try:
-    from croniter import croniter
-except ImportError:
-    croniter = None
 
 #: Short names of cron expressions, as in crontab(5) of Vixie cron.
 CRON_NAMES = {
@@ -130,12 +126,15 @@ def _cron_moments(expression: str, start: datetime) -> Iterator[datetime]:
         return CronSim(_in_order(expression), start)
     # The other two: cronsim lets them out for a step behind "5L" or "5#2".
     except (CronSimError, AssertionError, TypeError) as error:
-        if croniter is None:
+        try:
+            # Half a megabyte for every process of a site, of which hardly one needs it.
+            croniter = importlib.import_module("croniter").croniter
+        except ImportError:
             raise ValueError(f"The cron expression {expression!r} is wrong. {error}") from error
-        return _croniter_moments(expression, start)
+        return _croniter_moments(croniter, expression, start)
 
 
-def _croniter_moments(expression: str, start: datetime) -> Iterator[datetime]:
+def _croniter_moments(croniter: Any, expression: str, start: datetime) -> Iterator[datetime]:
     try:
         yield from croniter(expression, start, ret_type=datetime).all_next()
     except ValueError as error:
