@@ -23,6 +23,7 @@ from django_q.models import Ledger, Schedule
 from django_q.models.timing import as_stored
 from django_q.options import OPTIONS, take_options
 from django_q.package import build_package, function_path
+from django_q.results.looks import is_any
 from django_q.schedule_arguments import is_sealed, keep, parse_args, parse_kwargs
 from django_q.sealed import seal_package
 
@@ -120,7 +121,7 @@ def synchronise(queue: str, declared: Declarations | None = None) -> None:
         except (ValidationError, ValueError, TypeError, PackageError) as error:
             reason = " ".join(error.messages) if isinstance(error, ValidationError) else error
             logger.error("%s is declared %s, which cannot be: %s", name, place.where, reason)
-    if place.is_complete:
+    if place.is_complete and is_any(Schedule):
         _disable_gone(queue, alias, place)
 
 

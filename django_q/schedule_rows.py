@@ -36,7 +36,7 @@ class ScheduleRows:
         #: The database they are in.
         self.alias: str = router.db_for_write(Schedule)
         self._queue = queue
-        self._look = Look(lambda: self.active().values_list("next_run"), together)
+        self._look = Look(Schedule, "next_run", *self._which(), together)
 
     def active(self) -> QuerySet[Schedule]:
         """Give those that will run some day, the next one first."""
@@ -45,6 +45,14 @@ class ScheduleRows:
             own |= Q(cluster=None) | Q(cluster="")
         rows = Schedule.objects.using(self.alias).filter(own, enabled=True)
         return rows.exclude(repeats=0).exclude(next_run=None).order_by("next_run", "pk")
+
+    def _which(self) -> tuple[str, list[Any]]:
+        """Give the same as SQL."""
+        own, values = "{cluster} = %s", [True, self._queue]
+        if self._queue == Conf.PREFIX:
+            own += " OR {cluster} IS NULL OR {cluster} = ''"
+        run = "{enabled} = %s AND {repeats} <> 0 AND {next_run} IS NOT NULL"
+        return f"WHERE {run} AND ({own}) ORDER BY {{next_run}}", values
 
     def due_ids(self, now: datetime) -> list[int]:
         """Give the ids of what is due, the oldest first."""
@@ -58,8 +66,8 @@ class ScheduleRows:
 
     def next_due(self) -> datetime | None:
         """Give the next due time of all."""
-        first = self._look.first()
-        return None if first is None else first[0]
+        found: datetime | None = self._look.value()
+        return found
 
     def claim(self, seen: Mapping[int, State]) -> set[int]:
         """Lock rows by what was seen of them; the ids of those that still say so.

@@ -6,7 +6,6 @@ killed between the second and the third leaves one that is sent again: it is mar
 worker looks whether it is done already.
 """
 
-import functools
 import math
 import time
 from collections.abc import Sequence
@@ -37,10 +36,9 @@ class DelayedPackages:
     def __init__(self, broker: Broker, together: Together | None = None) -> None:
         self._broker = broker
         self._alias: str = router.db_for_write(Delayed)
-        rows = Delayed.objects.using(self._alias).order_by("due").values_list("due")
+        which = "WHERE {queue} = %s ORDER BY {due}"
         self._looks = {
-            queue: Look(functools.partial(rows.filter, queue=queue), together)
-            for queue in broker.queue_names
+            queue: Look(Delayed, "due", which, [queue], together) for queue in broker.queue_names
         }
 
     def look(self) -> float:
@@ -73,8 +71,8 @@ class DelayedPackages:
     def _due_in(self, queue: str) -> float:
         """Give the seconds until the first package of a queue is due."""
         with told(self._alias, _CANNOT):
-            first = self._looks[queue].first()
-        return math.inf if first is None else (first[0] - timezone.now()).total_seconds()
+            first = self._looks[queue].value()
+        return math.inf if first is None else (first - timezone.now()).total_seconds()
 
     def _hand_on(self, queue: str, most: int) -> int:
         """Send what is due, up to so many packages; how many."""

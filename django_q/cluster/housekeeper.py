@@ -18,6 +18,9 @@ import multiprocessing.connection
 import os
 import signal
 import time
+from collections.abc import Callable
+
+from django.db.models import Model
 
 from django_q.brokers import Broker
 from django_q.cluster.burial import Burial
@@ -32,6 +35,17 @@ from django_q.cluster.settlement import Settlement
 from django_q.cluster.system import SIGKILL, is_alive, kill_group
 from django_q.cluster.timetable import Timetable
 from django_q.conf import Conf, logger
+from django_q.models import (
+    Attempt,
+    Cancellation,
+    GatheredPart,
+    Gathering,
+    Ledger,
+    Pace,
+    Permit,
+    Tracked,
+    UniqueKey,
+)
 from django_q.recorder import Stores
 from django_q.results import (
     attempts,
@@ -43,7 +57,7 @@ from django_q.results import (
     permits,
     tracking,
 )
-from django_q.results.looks import Together
+from django_q.results.looks import Together, is_any
 from django_q.results.pruning import prune, prune_by_age
 
 #: Longest rest between two rounds, and how late it is noticed that a package was kept, a schedule
@@ -67,6 +81,17 @@ _SILENCE = 1.0
 #: After so many times `retry` a task that was running is lost: its lease has lapsed after one, and
 #: the clocks of two machines may differ.
 _LOST = 3
+#: Tables, and what deletes their old rows.
+_BOOKS: tuple[tuple[tuple[type[Model], ...], Callable[[], object]], ...] = (
+    ((Ledger,), ledger.drop_old_rows),
+    ((Gathering, GatheredPart), gatherings.drop_old),
+    ((Attempt,), attempts.drop_old),
+    ((UniqueKey,), keys.drop_old),
+    ((Permit,), permits.drop_old),
+    ((Pace,), paces.drop_old),
+    ((Cancellation,), cancellations.drop_old),
+    ((Tracked,), tracking.drop_old),
+)
 #: Those of these states hold nothing.
 _NOT_AT_WORK = (State.FREE, State.BOOTING, State.LEFT)
 
@@ -233,16 +258,15 @@ class Housekeeper:
         """Mend the rows of what machines ran that are gone; keep those of what runs here."""
         slots = [slot for slot in self._slots if slot.obituary is None]
         ids = [mark.task_id for slot in slots for mark in slot.read_marks() if mark.task_id]
-        # A worker that holds the interpreter cannot do it.
-        tracking.see(ids)
-        tracking.put_right(_LOST * Conf.RETRY)
+        if is_any(Tracked):
+            # A worker that holds the interpreter cannot do it.
+            tracking.see(ids)
+            tracking.put_right(_LOST * Conf.RETRY)
 
     def _drop_old_rows(self) -> None:
-        ledger.drop_old_rows()
-        gatherings.drop_old()
-        attempts.drop_old()
-        for books in (keys, permits, paces, cancellations, tracking):
-            books.drop_old()
+        for models, drop in _BOOKS:
+            if any(map(is_any, models)):
+                drop()
 
     def _end_when_empty(self) -> None:
         """Stop the cluster once nothing waits and nobody works, seen twice in a row."""

@@ -8,9 +8,10 @@ from django.utils import timezone
 from django_q.brokers import Broker
 from django_q.conf import Conf, logger
 from django_q.discovery import declared_by_decorators
+from django_q.models import Schedule
 from django_q.planning import synchronise
-from django_q.punctuality import unpunctual
-from django_q.results.looks import Together
+from django_q.punctuality import Unpunctual, unpunctual
+from django_q.results.looks import Together, is_any
 from django_q.schedule_rows import ScheduleRows
 from django_q.scheduler import Scheduler
 from django_q.soft_limit import SoftLimit
@@ -58,14 +59,17 @@ class Timetable:
             # just being enqueued.
             self._told = set()
             return
+        found = self._unpunctual() if is_any(Schedule) else []
+        for late in found:
+            if late.id not in self._told and not late.is_disabled:
+                logger.warning("Schedule %s (%d) %s", late.name, late.id, late.reason)
+        self._told = {late.id for late in found}
+
+    def _unpunctual(self) -> list[Unpunctual]:
         stats = Stat.get_all(self._broker)
         alive = [stat for stat in stats if stat.status != Conf.STOPPED]
         served = {queue for stat in alive for queue in stat.served}
         with self._rows.watched():
             # Who does not see the own heartbeat does not see those of others.
             is_known = served.issuperset(self._queues)
-            found = unpunctual(timezone.now(), served if is_known else None)
-        for late in found:
-            if late.id not in self._told and not late.is_disabled:
-                logger.warning("Schedule %s (%d) %s", late.name, late.id, late.reason)
-        self._told = {late.id for late in found}
+            return unpunctual(timezone.now(), served if is_known else None)

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, router
-from django.db.models import Count, Window
 from django.utils import timezone
 
 from django_q.models import Cancellation, Delayed
@@ -59,17 +58,13 @@ class Newest:
     """What changes when a wish comes, for who looks again and again. Used by one thread."""
 
     def __init__(self, together: Together | None = None) -> None:
-        self._alias = _alias()
-        rows = Cancellation.objects.using(self._alias).order_by("-asked")
-        counted = rows.annotate(number=Window(Count("*")))
-        self._number = Look(lambda: counted.values_list("number"), together)
-        self._last = Look(lambda: rows.values_list("asked"), together)
+        self._number = Look(Cancellation, "COUNT(*)", together=together)
+        self._last = Look(Cancellation, "asked", "ORDER BY {asked} DESC", together=together)
 
     def look(self) -> tuple[int, datetime | None]:
         """Give their number, and when the last was uttered."""
-        with told(self._alias, _CANNOT_READ):
-            (number,), (last,) = self._number.first() or (0,), self._last.first() or (None,)
-        return number, last
+        with told(self._number.alias, _CANNOT_READ):
+            return self._number.value(), self._last.value()
 
 
 def wishes() -> dict[str, bool]:

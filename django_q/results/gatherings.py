@@ -157,12 +157,12 @@ class Pending:
     """Gatherings that are closed and not sent yet: few sites have any, most of the time."""
 
     def __init__(self) -> None:
-        self._look = Look(lambda: _pending().values_list("pk"))
+        self._look = Look(Gathering, "id", "WHERE {sent} = %s AND {total} IS NOT NULL", [False])
 
     def is_any(self) -> bool:
         """Tell whether there are any; costs little."""
         with told(_alias(), _CANNOT_READ):
-            return self._look.first() is not None
+            return self._look.value() is not None
 
 
 def complete(gathering_ids: Iterable[str] | None = None) -> list[Ready]:

@@ -1,16 +1,19 @@
-"""Queries that the housekeeper asks again and again for as long as a cluster lives: `Look`.
+"""Small questions that the housekeeper asks again and again for as long as a cluster lives: `Look`.
 
-For such a query Django works ten times as long on its SQL as a database on the answer; and to an
-idle process each wait for an answer costs more than the answer. So the SQL is made once, and those
-that stand `Together` are one statement.
+By statements of our own, made once: Django takes ten times as long to make one as a database to
+answer it, and a process that has no other use for that part of Django has some megabytes more for
+itself. And to an idle process each wait for an answer costs more than the answer, so those that
+stand `Together` are one statement.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from django.db import Error, connections
-from django.db.models import QuerySet
+from django.db import Error, connections, router
+from django.db.models import Model
+
+from django_q.results.trouble import told
 
 #: Seconds for which an answer counts that came along with another one: less than a round's rest.
 _FRESH = 0.1
@@ -20,49 +23,70 @@ _APART = 60.0
 
 
 class Look:
-    """The first row of a query whose SQL is made once. Used by one thread.
+    """One value of one row of a table, or the number of rows. Used by one thread.
 
-    `make` gives values (`values_list`), and nothing in the query depends on the moment. Where it
-    stands `together` with others, that is one column, which is NULL in no row.
+    `column` is the name of a field, which is NULL in no row that is looked at; or "COUNT(*)".
+    `which` is the rest of the statement, with names of fields in braces, and `values` are its
+    parameters. It is the first row that counts.
     """
 
     def __init__(
-        self, make: "Callable[[], QuerySet[Any, Any]]", together: "Together | None" = None
+        self,
+        model: type[Model],
+        column: str,
+        which: str = "",
+        values: Sequence[Any] = (),
+        together: "Together | None" = None,
     ) -> None:
-        # Called at the first look: some servers are asked for their version first.
-        self._make = make
-        self._ready: tuple[Any, Any, str, Any] | None = None
+        #: The database that is asked.
+        self.alias: str = router.db_for_write(model)
+        self.values = values
+        self._model, self._column, self._which = model, column, which
+        self._text = ""
+        self._converters: list[Any] = []
+        self._expression: Any = None
         self._together = together
         if together is not None:
             together.add(self)
 
-    def first(self) -> tuple[Any, ...] | None:
-        """Give its values as Django would; None where there is no row. Raises Django's errors."""
-        if self._together is not None:
-            return self._together.first(self)
-        return self.alone()
+    def value(self) -> Any:
+        """Give it as Django would; None where there is no row. Raises Django's errors."""
+        return self._together.value(self) if self._together else self.alone()
 
-    def alone(self) -> tuple[Any, ...] | None:
+    def alone(self) -> Any:
         """Do the same by a statement of its own."""
-        connection, _, text, values = self.prepared()
-        with connection.cursor() as cursor:
-            cursor.execute(text, values)
+        text = self.text
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(text, self.values)
             row = cursor.fetchone()
-        return self.read(row)
+        return None if row is None else self.read(row[0])
 
-    def prepared(self) -> tuple[Any, Any, str, Any]:
-        """Give the connection, Django's compiler, and the SQL with its values."""
-        if self._ready is None:
-            rows = self._make()
-            connection = connections[rows.db]
-            compiler = rows[:1].query.get_compiler(connection=connection)
-            self._ready = connection, compiler, *compiler.as_sql()
-        return self._ready
+    @property
+    def text(self) -> str:
+        """The statement."""
+        if not self._text:
+            self._prepare()
+        return self._text
 
-    def read(self, row: Sequence[Any] | None) -> tuple[Any, ...] | None:
+    def read(self, value: Any) -> Any:
         """Give what the database gave as Django would."""
-        _, compiler, _, _ = self.prepared()
-        return None if row is None else tuple(next(iter(compiler.results_iter([[row]]))))
+        for convert in self._converters if value is not None else ():
+            value = convert(value, self._expression, connections[self.alias])
+        return value
+
+    def _prepare(self) -> None:
+        connection, meta = connections[self.alias], self._model._meta
+        quote = connection.ops.quote_name
+        columns = {f.name: quote(f.column) for f in meta.concrete_fields if f.column}
+        column = columns.get(self._column, self._column)
+        if self._column in columns:
+            field: Any = meta.get_field(self._column)
+            self._expression = field.get_col(meta.db_table)
+            self._converters = connection.ops.get_db_converters(self._expression)
+            self._converters += field.get_db_converters(connection)
+        which = self._which.format(**columns)
+        first = connection.ops.limit_offset_sql(0, 1)
+        self._text = f"SELECT {column} FROM {quote(meta.db_table)} {which} {first}"  # noqa: S608
 
 
 class Together:
@@ -80,27 +104,24 @@ class Together:
         """Take in one more."""
         self._looks.append(look)
 
-    def first(self, look: Look) -> tuple[Any, ...] | None:
-        """Do what `Look.first` does."""
+    def value(self, look: Look) -> Any:
+        """Do what `Look.value` does."""
         now = time.monotonic()
         if now >= self._stale_at:
             self._found.clear()
-        if look not in self._found:
-            if now < self._apart_until or not self._ask(look):
-                return look.alone()
-        value = self._found.pop(look)
-        return None if value is None else look.read([value])
+        if look not in self._found and (now < self._apart_until or not self._ask(look.alias)):
+            return look.alone()
+        return look.read(self._found.pop(look))
 
-    def _ask(self, look: Look) -> bool:
-        """Ask for all that are on the database of this one; False where that cannot be."""
-        connection = look.prepared()[0]
+    def _ask(self, alias: str) -> bool:
+        """Ask for all that are on a database; False where that cannot be."""
+        these = [look for look in self._looks if look.alias == alias]
+        connection = connections[alias]
         try:
-            these = [each for each in self._looks if each.prepared()[0] is connection]
-            texts, values = zip(*(each.prepared()[2:] for each in these), strict=True)
-            columns = ", ".join(f"({text})" for text in texts)
+            columns = ", ".join(f"({look.text})" for look in these)
             text = f"SELECT {columns}{connection.features.bare_select_suffix}"
             with connection.cursor() as cursor:
-                cursor.execute(text, [value for some in values for value in some])
+                cursor.execute(text, [value for look in these for value in look.values])
                 row = cursor.fetchone()
         except Error:
             self._apart_until = time.monotonic() + _APART
@@ -110,3 +131,13 @@ class Together:
         self._found.update(zip(these, row, strict=True))
         self._stale_at = time.monotonic() + _FRESH
         return True
+
+
+def is_any(model: type[Model]) -> bool:
+    """Tell whether a table has any row: most sites have none of most kinds.
+
+    Raises ResultsUnavailable.
+    """
+    look = Look(model, model._meta.pk.name)
+    with told(look.alias, f"The table {model._meta.db_table} cannot be read"):
+        return look.value() is not None

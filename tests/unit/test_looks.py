@@ -1,17 +1,17 @@
-"""A query whose SQL is made once gives what Django's own does."""
+"""Small questions by statements of our own give what Django's give."""
 
 import datetime
 import time
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, OperationalError, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_q.models import Delayed, Schedule
 from django_q.results import cancellations, gatherings
-from django_q.results.looks import Look, Together
+from django_q.results.looks import Look, Together, is_any
 from django_q.schedule_rows import ScheduleRows
 from tests.site import databases
 
@@ -24,45 +24,53 @@ def add(queue: str, minutes: int) -> Delayed:
     return Delayed.objects.create(task="0" * 32, queue=queue, payload="", due=due)
 
 
-def test_a_look_gives_the_values_of_the_first_row(database: str) -> None:
-    rows = Delayed.objects.filter(queue="mail").order_by("due").values_list("due", "queue", "pk")
-    look = Look(lambda: rows)
-    assert look.first() is None
+def look_at(queue: str, together: Together | None = None) -> Look:
+    return Look(Delayed, "due", "WHERE {queue} = %s ORDER BY {due}", [queue], together)
+
+
+def test_a_look_gives_what_django_does(database: str) -> None:
+    rows = Delayed.objects.filter(queue="mail").order_by("due").values_list("due", flat=True)
+    look, number = look_at("mail"), Look(Delayed, "COUNT(*)")
+    assert look.value() is rows.first() is None
 
     add("mail", 9)
     add("other", 1)
     first = add("mail", 5)
 
-    assert look.first() == rows.first() == (first.due, "mail", first.pk)
+    assert look.value() == rows.first() == first.due
+    assert number.value() == Delayed.objects.count() == 3
     first.delete()
-    assert look.first() == rows.first()
-    assert look.first() != (first.due, "mail", first.pk)
+    assert look.value() == rows.first() != first.due
 
 
 def test_a_look_outlives_its_connection(database: str) -> None:
-    add("mail", 5)
-    look = Look(lambda: Delayed.objects.values_list("queue"))
-    look.first()
+    row = add("mail", 5)
+    look = look_at("mail")
+    look.value()
 
     connections[database].close()
 
-    assert look.first() == ("mail",)
+    assert look.value() == row.due
+
+
+def test_a_table_has_rows_or_none(database: str) -> None:
+    assert not is_any(Delayed)
+    row = add("mail", 5)
+    assert is_any(Delayed)
+    row.delete()
+    assert not is_any(Delayed)
 
 
 class Site:
     """All that a housekeeper looks at, together or each alone."""
 
     def __init__(self, together: Together | None) -> None:
-        rows = Delayed.objects.order_by("due").values_list("due")
-        self._delayed = [
-            Look(lambda queue=queue: rows.filter(queue=queue), together)  # type: ignore[misc]
-            for queue in ("mail", "other")
-        ]
+        self._delayed = [look_at(queue, together) for queue in ("mail", "other")]
         self._newest = cancellations.Newest(together)
         self._schedules = ScheduleRows("default", together)
 
     def look(self) -> list[Any]:
-        found: list[Any] = [each.first() for each in self._delayed]
+        found: list[Any] = [each.value() for each in self._delayed]
         return [*found, self._newest.look(), self._schedules.next_due()]
 
 
@@ -85,18 +93,16 @@ def test_looks_that_stand_together_give_in_one_statement_what_each_alone_does(
 
 
 def test_who_looks_again_sees_what_is_new(database: str) -> None:
-    rows = Delayed.objects.order_by("due").values_list("due")
     together = Together()
-    mail = Look(lambda: rows.filter(queue="mail"), together)
-    other = Look(lambda: rows.filter(queue="other"), together)
+    mail, other = look_at("mail", together), look_at("other", together)
 
-    assert mail.first() is None
+    assert mail.value() is None
     first, second = add("mail", 5), add("other", 5)
 
     # It was asked along with the first, and is not asked again so soon.
-    assert other.first() is None
-    assert mail.first() == (first.due,)
-    assert other.first() == (second.due,)
+    assert other.value() is None
+    assert mail.value() == first.due
+    assert other.value() == second.due
 
 
 def test_what_came_along_long_ago_is_asked_anew(
@@ -104,29 +110,48 @@ def test_what_came_along_long_ago_is_asked_anew(
 ) -> None:
     now = [time.monotonic()]
     monkeypatch.setattr("django_q.results.looks.time.monotonic", lambda: now[0])
-    rows = Delayed.objects.order_by("due").values_list("due")
     together = Together()
-    mail = Look(lambda: rows.filter(queue="mail"), together)
-    other = Look(lambda: rows.filter(queue="other"), together)
+    mail, other = look_at("mail", together), look_at("other", together)
 
-    mail.first()
+    mail.value()
     row = add("other", 5)
     now[0] += 0.2
 
-    assert other.first() == (row.due,)
+    assert other.value() == row.due
 
 
 def test_the_trouble_of_one_is_not_that_of_the_others(database: str) -> None:
     together = Together()
-    rows = Delayed.objects.values_list("queue")
-    broken = Look(lambda: rows.extra(where=["no_such_column = 1"]), together)
-    well = Look(lambda: rows, together)
-    add("mail", 5)
+    broken = Look(Delayed, "due", "WHERE no_such_column = 1", (), together)
+    well = look_at("mail", together)
+    row = add("mail", 5)
 
     for _ in range(2):
-        assert well.first() == ("mail",)
+        assert well.value() == row.due
         with pytest.raises(DatabaseError):
-            broken.first()
+            broken.value()
+
+
+def test_all_of_them_fail_while_the_server_is_away(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = Together()
+    mail, other = look_at("mail", together), look_at("other", together)
+    connection = connections[database]
+    connection.close()
+    with monkeypatch.context() as away:
+        away.setattr(connection, "connect", fail)
+        for look in (mail, other):
+            with pytest.raises(OperationalError, match="away"):
+                look.value()
+    row = add("other", 5)
+
+    assert mail.value() is None
+    assert other.value() == row.due
+
+
+def fail() -> None:
+    raise OperationalError("It is away.")
 
 
 def test_the_next_schedule_is_seen_as_it_changes(database: str, q_cluster: Any) -> None:
