@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 from django.core import signing as django_signing
 from django.test import override_settings
-from django.utils.crypto import salted_hmac
 
 from django_q import signing
 from django_q.conf import Conf
 from django_q.exceptions import PackageRejected
-from django_q.signer import KeptSigner
 from django_q.signing import BadSignature, SignedPackage, seal, unseal
 from tests.site.tasks import RunsWhenOpened
 
@@ -288,23 +286,3 @@ def test_the_legacy_format_is_that_of_django(q_cluster: Callable[..., Any], comp
 def test_compression_of_the_legacy_format_can_be_asked_for() -> None:
     assert SignedPackage.dumps("x" * 1000, compressed=True).startswith(".")
     assert not SignedPackage.dumps("x" * 1000, compressed=False).startswith(".")
-
-
-@pytest.mark.parametrize("key", ["k", "ü" * 100, b"\xff" * 64])
-@pytest.mark.parametrize("value", ["", "a text", "ü" * 1000])
-def test_signatures_are_those_of_the_plain_way(key: Any, value: str) -> None:
-    fast, plain = KeptSigner(key=key, salt="ö"), django_signing.Signer(key=key, salt="ö")
-
-    assert fast.signature(value) == plain.signature(value)
-    assert fast.signature(value) == plain.signature(value)
-
-
-def test_parts_are_signed_as_the_whole() -> None:
-    signer = KeptSigner(key="k", fallback_keys=["old"], salt="s")
-    old = KeptSigner(key="old", salt="s")
-    digest = salted_hmac("ssigner", b"abc", "k", algorithm="sha256").digest()
-
-    assert signer.digest(b"abc") == signer.digest(b"a", b"bc") == digest
-    assert signer.is_genuine(digest, b"ab", memoryview(b"c"))
-    assert signer.is_genuine(old.digest(b"abc"), b"abc")
-    assert not signer.is_genuine(digest, b"ab")
