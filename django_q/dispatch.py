@@ -3,7 +3,7 @@
 Called by producers, by clerks for what follows a task, and by the housekeeper for what is due.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import router
@@ -102,6 +102,43 @@ def dispatch(broker: Broker, packages: Sequence[Follower]) -> None:
             _keep(broker.list_key, members)
         else:
             _send(broker, [member.payload for member in members], delay, priority)
+
+
+class Flights:
+    """Sends lists of packages, each while its caller makes the next. In a `with`: all have landed.
+
+    One is on its way at most. Where it failed, that is raised in place of the next.
+    """
+
+    def __init__(self) -> None:
+        #: What waits for the one on its way, and what is to be done then.
+        self._landing: tuple[Callable[[], object], ...] = ()
+
+    def send(self, broker: Broker, payloads: list[str], landed: Callable[[], object]) -> None:
+        """Send, as `enqueue_many` does, and call `landed` when all are kept.
+
+        Raises what became of the list before.
+        """
+        self.land()
+        if broker.begin_enqueue is not None:
+            self._landing = (broker.begin_enqueue(payloads), landed)
+            return
+        broker.enqueue_many(payloads)
+        landed()
+
+    def land(self) -> None:
+        """Wait until what is on its way is kept; raises as `enqueue_many` does."""
+        landing, self._landing = self._landing, ()
+        for step in landing:
+            step()
+
+    def __enter__(self) -> "Flights":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        # What was sent is told first, even if the next could not be made. Nobody waits at an exit.
+        if kind is None or issubclass(kind, Exception):
+            self.land()
 
 
 def forget_queue(queue: str) -> None:

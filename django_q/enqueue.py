@@ -4,6 +4,7 @@ Also the same walk in place (`sync=True`): built, sealed, opened, executed and r
 """
 
 import contextlib
+import functools
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ from django.utils import timezone
 from django_q import signals, uniqueness
 from django_q.brokers import Broker, shared_broker
 from django_q.conf import Conf, logger
-from django_q.dispatch import make_ready
+from django_q.dispatch import Flights, make_ready
 from django_q.elements import check_followers
 from django_q.executor import announce_executed, execute, send_signal
 from django_q.following import followed
@@ -84,25 +85,27 @@ def send_each(
     options = settle_order(dict(options))
     broker, gathering = options.pop("broker", None), options.pop("gather", None)
     ids: list[str] = []
-    for chunk in _chunks(args_iter):
-        calls = [element if isinstance(element, tuple) else (element,) for element in chunk]
-        packages = build_packages(func, calls, kwargs, options)
-        differing = packages[:1]
-        if signals.pre_enqueue.receivers:
-            for package in packages:
-                send_signal(signals.pre_enqueue, task=package)
-            # A receiver may have sent some elsewhere.
-            differing = packages
-        if gathering:
-            for position, package in enumerate(packages, len(ids)):
-                package["gather"] = (gathering, position)
-        is_one_queue = len({package.get("cluster") for package in differing}) == 1
-        if is_one_queue and all(map(_is_plain, differing)):
-            _send_plain(packages, broker)
-            ids += [package["id"] for package in packages]
-            continue
-        check_followers(packages[0])  # all have the same
-        ids += hand_over(packages, broker)
+    with Flights() as flights:
+        for chunk in _chunks(args_iter):
+            calls = [element if isinstance(element, tuple) else (element,) for element in chunk]
+            packages = build_packages(func, calls, kwargs, options)
+            differing = packages[:1]
+            if signals.pre_enqueue.receivers:
+                for package in packages:
+                    send_signal(signals.pre_enqueue, task=package)
+                # A receiver may have sent some elsewhere.
+                differing = packages
+            if gathering:
+                for position, package in enumerate(packages, len(ids)):
+                    package["gather"] = (gathering, position)
+            is_one_queue = len({package.get("cluster") for package in differing}) == 1
+            if is_one_queue and all(map(_is_plain, differing)):
+                _send_plain(packages, broker, flights)
+                ids += [package["id"] for package in packages]
+                continue
+            flights.land()
+            check_followers(packages[0])  # all have the same
+            ids += hand_over(packages, broker)
     return ids
 
 
@@ -153,11 +156,19 @@ def _is_plain(package: TaskPackage) -> bool:
     return _PARTICULAR.isdisjoint(package) and not (Conf.SYNC or Conf.ON_COMMIT)
 
 
-def _send_plain(packages: list[TaskPackage], broker: Broker | None) -> None:
-    """Do what comes of `hand_over` for plain packages of one queue, asking after no option."""
+def _send_plain(
+    packages: list[TaskPackage], broker: Broker | None, flights: Flights | None = None
+) -> None:
+    """Do what comes of `hand_over` for plain packages of one queue, asking after no option.
+
+    With `flights` they may be on their way still.
+    """
     target = broker or shared_broker(packages[0].get("cluster"))
-    queue, as_bytes = target.list_key, target.carries_bytes
-    target.enqueue_many(seal_packages(packages, queue, as_bytes=as_bytes))
+    payloads = seal_packages(packages, target.list_key, as_bytes=target.carries_bytes)
+    if flights:
+        flights.send(target, payloads, functools.partial(_log, packages, target))
+        return
+    target.enqueue_many(payloads)
     _log(packages, target)
 
 

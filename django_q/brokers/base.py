@@ -157,6 +157,10 @@ class Broker:
                 ids.append(str(self.enqueue(task)))
         return ids
 
+    #: Sends a list as `enqueue_many` does, and gives what waits for the end of that and raises as
+    #: it does; the caller goes on meanwhile. None where there is nothing to wait for.
+    begin_enqueue: Callable[[list[str]], Callable[[], object]] | None = None
+
     def lease(self, limit: int = 1, wait: float = 0.0) -> list[Lease]:
         """Lend up to `limit` packages for `Conf.RETRY` seconds, oldest first.
 

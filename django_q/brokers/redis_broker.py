@@ -9,26 +9,24 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import redis
 
+from django_q.brokers import redis_batches as batches
 from django_q.brokers import redis_scripts as scripts
 from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
 from django_q.brokers.partly import partly
 from django_q.brokers.redis_connect import is_cluster
+from django_q.brokers.redis_flight import Flight
 from django_q.brokers.redis_lend import LEASE, lend_at_bell
 from django_q.brokers.redis_lines import Lines, is_plain
 from django_q.brokers.redis_server import RedisServer, payload_of, text
 from django_q.conf import Conf
 from django_q.disguise import to_wire
 
-#: Packages in one call of the script, which then keeps the server busy for about 2 ms.
-ENQUEUE_BATCH = 500
-#: Characters after which a call is not filled further, so that it does not stall the server.
-ENQUEUE_SIZE = 8 * 2**20
 #: Seconds below which nobody waits at the bell: zero would mean for ever.
 _SHORTEST_WAIT = 0.005
 
@@ -65,9 +63,8 @@ class Redis(RedisServer):
         """
         rank = f"{scripts.RANK}{priority:d}" if priority else ""
         with partly() as kept:
-            for batch in _batches(tasks):
-                drawn = os.urandom(16 * len(batch)).hex()
-                ids = [drawn[start : start + 32] + rank for start in range(0, len(drawn), 32)]
+            for batch in batches.split(tasks):
+                ids = batches.draw(len(batch), rank)
                 # Each batch is due a little after the one before.
                 wait = _microseconds(delay) + 2 * len(kept) if delay > 0 else 0
                 self._call(functools.partial(self._keep, ids=ids, batch=batch, wait=wait))
@@ -77,28 +74,49 @@ class Redis(RedisServer):
     def _keep(self, connection: Any, ids: list[str], batch: list[str], wait: int) -> None:
         # The id of the first package names the call. Whoever repeats it is this thread.
         sent = f"{self._sent}:{self.holder}.{os.getpid()}.{threading.get_ident()}"
-        payloads = list(map(to_wire, batch))
-        pairs = [*ids, *payloads]
-        pairs[::2], pairs[1::2] = ids, payloads
         if wait or scripts.RANK in ids[0]:
             keys = [self._packages, self._delayed, self._bell, sent, self._ranked, self._later]
-            scripts.ENQUEUE_IN_TURN.run(connection, keys, wait, *pairs)
+            scripts.ENQUEUE_IN_TURN.run(connection, keys, wait, *batches.with_ids(ids, batch))
         elif Conf.LEGACY == "write" and not is_cluster(connection):
             keys = [self._plain, self._bell, sent]
-            scripts.ENQUEUE_PLAIN.run(connection, keys, ids[0], *payloads)
+            scripts.ENQUEUE_PLAIN.run(connection, keys, ids[0], *map(to_wire, batch))
         else:
             keys = [self._ids, self._packages, self._bell, sent]
-            scripts.ENQUEUE.run(self._lines, keys, *pairs)
+            scripts.ENQUEUE.run(self._lines, keys, *batches.with_ids(ids, batch))
+
+    def begin_enqueue(self, tasks: list[str]) -> Callable[[], object]:
+        """Send packages as `enqueue_many` does; what is given waits for the answer.
+
+        Until it is called, nobody knows whether they are kept.
+        """
+        is_usual = type(self).enqueue_many is Redis.enqueue_many and Conf.LEGACY != "write"
+        if not (is_usual and self._has_lines and len(list(batches.split(tasks))) == 1):
+            self.enqueue_many(tasks)
+            return list
+        ids = batches.draw(len(tasks))
+        # This thread may send something else before it sends these again: no call of another.
+        keys = [self._ids, self._packages, self._bell, f"{self._sent}:{ids[0]}"]
+        flight = Flight(self._lines, scripts.ENQUEUE, keys, batches.with_ids(ids, tasks))
+
+        def land() -> None:
+            with partly():
+                self._call(flight, again=flight.may_be_repeated)
+
+        return land
 
     @functools.cached_property
     def _lines(self) -> Any:
         """What runs the scripts of most calls: the client where it is somebody's, or special."""
-        is_ours = type(self).get_connection is RedisServer.get_connection
-        return Lines(self.connection) if is_ours and is_plain() else self.connection
+        return Lines(self.connection) if self._has_lines else self.connection
+
+    @functools.cached_property
+    def _has_lines(self) -> bool:
+        return type(self).get_connection is RedisServer.get_connection and is_plain()
 
     def close(self) -> None:
         """Close the connections; the next use makes new ones."""
         lines = self.__dict__.pop("_lines", None)
+        self.__dict__.pop("_has_lines", None)
         if isinstance(lines, Lines):
             lines.close()
         super().close()
@@ -166,14 +184,14 @@ class Redis(RedisServer):
     def acknowledge_many(self, receipts: Sequence[str]) -> None:
         """Remove what these receipts still hold."""
         keys = [self._packages, self._leases, self._holds]
-        for pairs in _pairs(receipts):
+        for pairs in batches.of_receipts(receipts):
             self._count(scripts.ACKNOWLEDGE, keys, *pairs)
 
     def renew(self, receipts: Sequence[str]) -> list[str]:
         """Prolong what these receipts still hold."""
         keys, retry = [self._leases, self._holds], _microseconds(Conf.RETRY)
         valid: list[str] = []
-        for pairs in _pairs(receipts):
+        for pairs in batches.of_receipts(receipts):
             valid += self._call(functools.partial(_renewed, keys=keys, retry=retry, pairs=pairs))
         return valid
 
@@ -190,9 +208,9 @@ class Redis(RedisServer):
     def _release(self, receipts: Sequence[str], delay: float, counted: bool) -> int:
         keys = [self._ids, self._leases, self._holds, self._delayed, self._bell]
         keys += [self._ranked, self._later]
-        batches = list(_pairs(receipts))
+        parts = list(batches.of_receipts(receipts))
         # What is given back last stands in front.
-        ordered = batches if delay > 0 else reversed(batches)
+        ordered = parts if delay > 0 else reversed(parts)
         head = (max(0, _microseconds(delay)), int(not counted))
         return sum(self._count(scripts.RELEASE, keys, *head, *pairs) for pairs in ordered)
 
@@ -258,24 +276,3 @@ def _renewed(connection: Any, keys: list[str], retry: int, pairs: list[str]) -> 
 
 def _microseconds(seconds: float) -> int:
     return round(seconds * 1_000_000)
-
-
-def _batches(tasks: Iterable[str]) -> Iterator[list[str]]:
-    """Split into lists of ENQUEUE_BATCH packages, or fewer if they are large."""
-    batch: list[str] = []
-    size = 0
-    for task in tasks:
-        batch.append(task)
-        size += len(task)
-        if len(batch) >= ENQUEUE_BATCH or size >= ENQUEUE_SIZE:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _pairs(receipts: Sequence[str]) -> Iterator[list[str]]:
-    """Split receipts into `id, token, id, token, ...`, as many at a time as a script may take."""
-    for start in range(0, len(receipts), scripts.BATCH):
-        parts = (receipt.partition(":") for receipt in receipts[start : start + scripts.BATCH])
-        yield [value for id, _, token in parts for value in (id, token)]

@@ -78,16 +78,28 @@ class Lines:
 
     def execute_command(self, *words: Any, **options: Any) -> Any:
         """Send a command and give its reply, as the client does; there are no options."""
+        return self.end(self.begin(*words))
+
+    def begin(self, *words: Any) -> Any:
+        """Send a command; the connection on which its reply will come, for `end`."""
         line = self._take()
         try:
             line.send_packed_command(_packed(line, words))
+        except redis.ConnectionError:
+            # When the server was away, the others are broken too.
+            self.close()
+            raise
+        return line
+
+    def end(self, line: Any) -> Any:
+        """Give the reply to the command that was sent on this connection."""
+        try:
             # Packages may be bytes, whatever the settings say of other values.
             reply = line.read_response(disable_decoding=True)
         except redis.ResponseError:
             self._idle.append(line)
             raise
         except redis.ConnectionError:
-            # When the server was away, the others are broken too.
             self.close()
             raise
         # Left out after whatever else was raised, by an alarm too: its reply may be under way.

@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from django_q.brokers.base import Broker
-from django_q.brokers.redis_broker import ENQUEUE_BATCH, Redis
+from django_q.brokers.redis_batches import ENQUEUE_BATCH
+from django_q.brokers.redis_broker import Redis
 from django_q.brokers.redis_lend import LEASE
 from django_q.brokers.redis_scripts import BATCH, ENQUEUE, Script
 from django_q.testing import BrokerSuite
