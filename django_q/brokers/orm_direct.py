@@ -32,8 +32,8 @@ def is_open(connection: BaseDatabaseWrapper, values: Sequence[str]) -> bool:
     """Tell whether a statement with these values may go this way: nobody would miss the cursor.
 
     Not in a transaction, which psycopg's cursors begin; not where statements are logged or
-    wrapped, or connections or cursors are somebody's own. Only ASCII, which every encoding has, and
-    no NUL, which would end a value.
+    wrapped, or connections or cursors are somebody's own: a test's, for one, that may not write.
+    Only ASCII, which every encoding has, and no NUL, which would end a value.
     """
     connection.close_if_health_check_failed()
     raw = connection.connection
@@ -43,6 +43,7 @@ def is_open(connection: BaseDatabaseWrapper, values: Sequence[str]) -> bool:
         and raw.autocommit
         and not (connection.in_atomic_block or connection.queries_logged)
         and not connection.execute_wrappers
+        and "cursor" not in vars(connection)
         and raw.cursor_factory.__module__ in _WRAPPERS
         and all(value.isascii() and "\0" not in value for value in values)
     )

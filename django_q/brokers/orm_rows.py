@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_q.brokers import orm_direct
+from django_q.brokers import orm_direct, orm_sqlite
 from django_q.brokers.estimate import Estimate
 from django_q.brokers.orm_estimate import by_ids, by_pages
 from django_q.brokers.orm_lists import LARGEST_INSERT, LONGEST_LIST, Lists, as_lines, chunks_of
@@ -86,9 +86,9 @@ class Rows:
                 )
 
     def _insert_chunk(self, payloads: Sequence[str], delay: float, priority: int) -> list[int]:
-        if self._is_postgresql and not (delay or priority):
-            told = orm_direct.insert(self._connection, self._key, payloads)
-            if told is not None:
+        if not (delay or priority):
+            direct = orm_direct if self._is_postgresql else orm_sqlite
+            if (told := direct.insert(self._connection, self._key, payloads)) is not None:
                 return sorted(told)
         ready = self._moment(delay)
         if self._is_postgresql and len(payloads) > 1 and (lines := as_lines(payloads)) is not None:

@@ -9,7 +9,7 @@ is lent; which priorities there are, mostly one, is found by leaps through the s
 
 import dataclasses
 import functools
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -181,6 +181,9 @@ class Statements:
         SELECT $1, made.payload, STATEMENT_TIMESTAMP(), 0
         FROM STRING_TO_TABLE($2, CHR(10)) WITH ORDINALITY AS made (payload, place)
         ORDER BY made.place RETURNING "id", (SELECT pg_notify($3, ''))"""
+    #: The same for `orm_sqlite`.
+    insert_plain = """INSERT INTO {queue} ("key", "payload", "lock", "priority")
+        VALUES (?, ?, ?, 0)"""
     #: Wake those who listen (PostgreSQL).
     tell = "SELECT pg_notify(%s, '')"
 
@@ -271,7 +274,10 @@ def moment(connection: BaseDatabaseWrapper, seconds: float = 0.0) -> Any:
         return float(seconds)
     if connection.vendor == "mysql":
         return round((seconds + _offset(connection)) * 1_000_000)
-    return connection.ops.adapt_datetimefield_value(timezone.now() + timedelta(seconds=seconds))
+    then = timezone.now() + timedelta(seconds=seconds)
+    if then.tzinfo is UTC is connection.timezone:
+        return str(then)[:-6]  # what Django makes of it, in a fifth of the time
+    return connection.ops.adapt_datetimefield_value(then)
 
 
 def _offset(connection: BaseDatabaseWrapper) -> float:

@@ -161,6 +161,18 @@ def test_a_cursor_of_somebodys_own_is_used(broker: ORM, direct: mock.Mock) -> No
 
 
 @on_postgres
+def test_a_connection_whose_cursors_are_somebodys_own_is_left_to_them(
+    broker: ORM, direct: mock.Mock
+) -> None:
+    # So does Django's SimpleTestCase, that no test writes unless it says so.
+    with mock.patch.object(connection_of(broker), "cursor", side_effect=LookupError):
+        with pytest.raises(LookupError):
+            broker.enqueue("a")
+
+    assert not direct.called and broker.queue_size() == 0
+
+
+@on_postgres
 def test_priorities_and_delays_go_the_plain_way(broker: ORM, direct: mock.Mock) -> None:
     broker.enqueue_many(["a"], priority=1)
     broker.enqueue_many(["b"], delay=60)
@@ -204,7 +216,7 @@ def test_a_listener_is_woken(broker: ORM, direct: mock.Mock, payloads: str) -> N
 @pytest.mark.parametrize(
     "database", [a for a in databases.ALIASES if a != "postgres"], indirect=True
 )
-def test_other_databases_have_no_short_way(broker: ORM, direct: mock.Mock) -> None:
+def test_other_databases_do_not_go_this_way(broker: ORM, direct: mock.Mock) -> None:
     broker.enqueue("a")
     broker.enqueue_many("bc")
 
