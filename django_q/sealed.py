@@ -3,7 +3,7 @@
 Opening is user code where the text holds a pickle.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -35,30 +35,35 @@ def seal_package(package: TaskPackage, queue: str, *, as_bytes: bool = False) ->
     Raises PackageError that names the argument which cannot be pickled, and PayloadTooLarge for a
     package that no worker would open.
     """
-    return _seal(package, queue, as_bytes, {})
+    return seal_packages([package], queue, as_bytes=as_bytes)[0]
 
 
 def seal_packages(
     packages: Sequence[TaskPackage], queue: str, *, as_bytes: bool = False
 ) -> list[str]:
-    """Seal packages as `seal_package` does each; a moment that several have is written once."""
-    moments: dict[int, str | None] = {}
-    return [_seal(package, queue, as_bytes, moments) for package in packages]
-
-
-def _seal(package: TaskPackage, queue: str, as_bytes: bool, moments: dict[int, str | None]) -> str:
-    try:
-        if Conf.LEGACY == "write":
-            sealed = signing.SignedPackage.dumps(package)
-        else:
-            whole = _travelling(package, moments)
-            sealed = signing.seal(whole, "task", queue, as_bytes=as_bytes)
-    except Exception as error:  # pickling runs code of the arguments: anything may come out
-        raise PackageError(_why_unsealable(package, error)) from error
-    if _length(sealed) > _largest_payload():
-        path = function_path(package["func"])
-        raise PayloadTooLarge(f"{path}: {_too_large(sealed)} Pass a reference to the data instead.")
+    """Seal packages as `seal_package` does each; what is the same of them is made once."""
+    sealed: list[str] = []
+    seal = None
+    for package in packages:
+        try:
+            seal = seal or _sealer(queue, as_bytes)
+            payload = seal(package)
+        except Exception as error:  # pickling runs code of the arguments: anything may come out
+            raise PackageError(_why_unsealable(package, error)) from error
+        # What is shorter than its contents may be need not be reckoned.
+        if len(payload) > Conf.MAX_PACKAGE and _length(payload) > _largest_payload():
+            path, reason = function_path(package["func"]), _too_large(payload)
+            raise PayloadTooLarge(f"{path}: {reason} Pass a reference to the data instead.")
+        sealed.append(payload)
     return sealed
+
+
+def _sealer(queue: str, as_bytes: bool) -> Callable[[TaskPackage], str]:
+    if Conf.LEGACY == "write":
+        return signing.SignedPackage.dumps
+    seal = signing.sealer(Conf.version, "task", queue, Conf.SERIALIZER, as_bytes)
+    now, moments = signing.now(), dict[int, str | None]()
+    return lambda package: seal(_travelling(package, moments), now)
 
 
 def _travelling(package: TaskPackage, moments: dict[int, str | None]) -> Any:

@@ -9,6 +9,8 @@ from typing import Any
 from django.core.signing import TimestampSigner, b64_encode
 from django.utils.encoding import force_bytes
 
+from django_q.conf import Conf
+
 
 class KeptSigner(TimestampSigner):
     """Django's signer with each key's HMAC prepared once: 1 us a signature instead of 10."""
@@ -34,6 +36,27 @@ class KeptSigner(TimestampSigner):
             if hmac.compare_digest(digest, mac.digest(*parts)):
                 return True
         return False
+
+
+@functools.lru_cache(maxsize=64)
+def signer_for(version: int, purpose: str, queue: str) -> KeptSigner:
+    """Give the signer for a purpose and a queue; `version` is that of `Conf`."""
+    return kept_signer(version, salt_for(purpose, queue))
+
+
+def salt_for(purpose: str, queue: str) -> str:
+    """Give what binds a signature to the project's name, a purpose and a queue."""
+    return f"django_q/{Conf.PREFIX}/{purpose}/{queue}"
+
+
+@functools.lru_cache(maxsize=64)
+def kept_signer(version: int, salt: str) -> KeptSigner:
+    """Give the signer with the project's keys; `version` is that of `Conf`."""
+    keys = Conf.SIGNING_KEY
+    if not keys:
+        return KeptSigner(key=Conf.SECRET_KEY, salt=salt)
+    first, *others = [keys] if isinstance(keys, str) else keys
+    return KeptSigner(key=first, fallback_keys=others, salt=salt)
 
 
 class _Mac:

@@ -21,6 +21,7 @@ import pickle
 import time
 import zlib
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable
 from typing import Any
 
 from django.core.signing import BadSignature, Signer, b62_decode, b64_decode
@@ -29,7 +30,7 @@ from django_q import json_format
 from django_q.conf import Conf
 from django_q.disguise import DISGUISED
 from django_q.exceptions import PackageRejected
-from django_q.signer import KeptSigner
+from django_q.signer import KeptSigner, kept_signer, signer_for
 
 __all__ = ["BadSignature", "PickleSerializer", "SignedPackage", "seal", "unseal"]
 
@@ -72,13 +73,13 @@ class SignedPackage:
     def dumps(obj: Any, compressed: bool | None = None) -> str:
         """Sign a pickle of `obj`; compressed by `Q_CLUSTER["compress"]` unless told."""
         compress = Conf.COMPRESSED if compressed is None else compressed
-        signer = _signer(Conf.version, Conf.PREFIX)
+        signer = kept_signer(Conf.version, Conf.PREFIX)
         return signer.sign_object(obj, serializer=PickleSerializer, compress=compress)
 
     @staticmethod
     def loads(obj: str) -> Any:
         """Check and unpickle; raises BadSignature for text that is not ours."""
-        signed = _signer(Conf.version, Conf.PREFIX).unsign(obj)
+        signed = kept_signer(Conf.version, Conf.PREFIX).unsign(obj)
         check_pickles()
         is_compressed = signed.startswith(".")
         data = b64_decode(signed[is_compressed:].encode())
@@ -107,16 +108,33 @@ def seal(
     large may be bytes in disguise. Raises what the serializer raises.
     """
     serializer = serializer or Conf.SERIALIZER
-    data, kind = serialized(obj, serializer), b"j" if serializer == "json" else b"p"
-    if Conf.COMPRESSED and len(squeezed := zlib.compress(data)) < len(data) - 1:
-        data, kind = squeezed, kind.upper()
-    return _signed(kind, data, purpose, queue, as_bytes=as_bytes)
+    return sealer(Conf.version, purpose, queue, serializer, as_bytes)(obj, now())
 
 
-def _signed(kind: bytes, data: bytes, purpose: str, queue: str, *, as_bytes: bool = False) -> str:
-    head = kind + int(time.time()).to_bytes(_TIME_SIZE)
-    head += _signer_for(Conf.version, purpose, queue).digest(head, data)
-    if kind == b"j" and data.isascii():
+@functools.lru_cache(maxsize=64)
+def sealer(
+    version: int, purpose: str, queue: str, serializer: str, as_bytes: bool
+) -> Callable[[Any, bytes], str]:
+    """Give what seals a value, at what `now` gave; `version` is that of `Conf`."""
+    usual, is_compressed = b"j" if serializer == "json" else b"p", Conf.COMPRESSED
+    digest = signer_for(version, purpose, queue).digest
+
+    def sealed(obj: Any, moment: bytes) -> str:
+        kind, data = usual, serialized(obj, serializer)
+        if is_compressed and len(squeezed := zlib.compress(data)) < len(data) - 1:
+            kind, data = usual.upper(), squeezed
+        return _written(kind + moment + digest(kind, moment, data), data, as_bytes)
+
+    return sealed
+
+
+def now() -> bytes:
+    """Give the time as it is sealed."""
+    return int(time.time()).to_bytes(_TIME_SIZE)
+
+
+def _written(head: bytes, data: bytes, as_bytes: bool) -> str:
+    if head[:1] == b"j" and data.isascii():
         return f"{_TEXT}{_base64(head)}{data.decode('ascii')}"
     if as_bytes and len(data) >= _LARGE:
         return f"{_BYTES}{head.decode('latin-1')}{data.decode('latin-1')}"
@@ -142,7 +160,7 @@ def unseal(text: str, purpose: str, queue: str) -> Any:
     PackageRejected for text that is larger than `Q_CLUSTER["max_package"]`, of another format, or
     a pickle where those are refused.
     """
-    signer = _signer_for(Conf.version, purpose, queue)
+    signer = signer_for(Conf.version, purpose, queue)
     check = _checked if text[:2] in _OURS else _checked_first
     kind, data = check(text, signer)
     if kind.isupper():
@@ -192,12 +210,12 @@ def _checked_first(text: str, signer: KeptSigner) -> tuple[bytes, bytes]:
 
 def mac(purpose: str, *data: bytes) -> bytes:
     """Give the 32 bytes that stand for the data and this purpose, whatever the project's name."""
-    return _signer(Conf.version, f"django_q/{purpose}").digest(*data)
+    return kept_signer(Conf.version, f"django_q/{purpose}").digest(*data)
 
 
 def is_genuine(data: bytes | memoryview, digest: bytes, purpose: str) -> bool:
     """Tell whether `mac` gave this with one of the project's keys."""
-    return _signer(Conf.version, f"django_q/{purpose}").is_genuine(digest, data)
+    return kept_signer(Conf.version, f"django_q/{purpose}").is_genuine(digest, data)
 
 
 def check_pickles() -> None:
@@ -266,10 +284,6 @@ def is_legacy(text: str) -> bool:
     return not text.startswith((_MARK, _BYTES))
 
 
-def _salt(purpose: str, queue: str) -> str:
-    return f"django_q/{Conf.PREFIX}/{purpose}/{queue}"
-
-
 def _base64(data: bytes) -> str:
     return b2a_base64(data, newline=False).decode("ascii")
 
@@ -284,17 +298,3 @@ def _expand(data: bytes) -> bytes:
             'Raise Q_CLUSTER["max_package"] if it is a genuine one.'
         )
     return expanded
-
-
-@functools.lru_cache(maxsize=64)
-def _signer_for(version: int, purpose: str, queue: str) -> KeptSigner:
-    return _signer(version, _salt(purpose, queue))
-
-
-@functools.lru_cache(maxsize=64)
-def _signer(version: int, salt: str) -> KeptSigner:
-    keys = Conf.SIGNING_KEY
-    if not keys:
-        return KeptSigner(key=Conf.SECRET_KEY, salt=salt)
-    first, *others = [keys] if isinstance(keys, str) else keys
-    return KeptSigner(key=first, fallback_keys=others, salt=salt)

@@ -25,6 +25,7 @@ from django_q.exceptions import PackageRejected
 from django_q.executor import time_limit
 from django_q.package import build_package, function_path
 from django_q.sealed import open_package, seal_package
+from django_q.signer import kept_signer, signer_for
 from django_q.signing import SignedPackage
 from tests.fuzz.mutations import changed_bytes, changed_value, odd_value
 from tests.fuzz.target import Finding, Target, outcome_of
@@ -100,24 +101,29 @@ def _place(data: bytes) -> int:
     return int(data[1:2]) if data[1:2].isdigit() else 0
 
 
+def _signed(kind: bytes, data: bytes, purpose: str, queue: str) -> str:
+    head = kind + signing.now()
+    head += signer_for(Conf.version, purpose, queue).digest(head, data)
+    return signing._written(head, data, False)
+
+
 def _sealed(data: bytes) -> str:
     how, place, inside = data[:1], _place(data), data[2:]
     if how == b"W":
         purpose, queue = _PURPOSES[place % len(_PURPOSES)]
         if place % 2:
-            return signing._signed(b"p", inside, purpose, queue)
-        salt = signing._salt(purpose, queue)
-        return signing._signer(Conf.version, salt).sign(f"~p.{b64_encode(inside).decode()}")
+            return _signed(b"p", inside, purpose, queue)
+        return signer_for(Conf.version, purpose, queue).sign(f"~p.{b64_encode(inside).decode()}")
     kind = _FORMATS[place % len(_FORMATS)]
     if how == b"Z":
         inside = zlib.compress(inside, 1)
     if kind.isalpha():
         letter = kind.upper() if how == b"Z" else kind
-        return signing._signed(letter.encode(), inside, "task", QUEUE)
+        return _signed(letter.encode(), inside, "task", QUEUE)
     body = b64_encode(inside).decode()
     if not kind.startswith("~"):
-        return signing._signer(Conf.version, Conf.PREFIX).sign(kind + body)
-    return signing._signer(Conf.version, signing._salt("task", QUEUE)).sign(f"{kind}.{body}")
+        return kept_signer(Conf.version, Conf.PREFIX).sign(kind + body)
+    return signer_for(Conf.version, "task", QUEUE).sign(f"{kind}.{body}")
 
 
 def _read(data: bytes) -> str:

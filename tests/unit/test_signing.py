@@ -13,6 +13,7 @@ from django.test import override_settings
 from django_q import signing
 from django_q.conf import Conf
 from django_q.exceptions import PackageRejected
+from django_q.signer import signer_for
 from django_q.signing import BadSignature, SignedPackage, seal, unseal
 from tests.site.tasks import RunsWhenOpened
 
@@ -166,7 +167,7 @@ def test_kind_and_time_are_signed(field: int) -> None:
 def first_format(value: Any, kind: str = "p") -> str:
     """Seal a value as our first format had it: Django's signature of the base64."""
     data = base64.urlsafe_b64encode(pickle.dumps(value)).decode().rstrip("=")
-    signer = signing._signer(Conf.version, signing._salt("task", "q"))
+    signer = signer_for(Conf.version, "task", "q")
     return signer.sign(f"~{kind}.{data}")
 
 
@@ -211,10 +212,11 @@ def test_foreign_text_is_refused(text: str) -> None:
 
 
 def test_a_format_of_the_future_is_refused() -> None:
-    data = pickle.dumps(RunsWhenOpened(note))
+    head, data = b"q" + signing.now(), pickle.dumps(RunsWhenOpened(note))
+    head += signer_for(Conf.version, "task", "q").digest(head, data)
 
     with pytest.raises(PackageRejected, match="unknown format b'q'"):
-        unseal(signing._signed(b"q", data, "task", "q"), "task", "q")
+        unseal(signing._written(head, data, False), "task", "q")
     with pytest.raises(PackageRejected, match="unknown format '~q'"):
         unseal(first_format(RunsWhenOpened(note), "q"), "task", "q")
     assert _opened == []
