@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_q.brokers import orm_direct, orm_sqlite
 from django_q.brokers.estimate import Estimate
 from django_q.brokers.orm_estimate import by_ids, by_pages
-from django_q.brokers.orm_lists import LARGEST_INSERT, LONGEST_LIST, Lists, as_lines, chunks_of
+from django_q.brokers.orm_lists import LARGEST_INSERT, Lists, as_lines
 from django_q.brokers.orm_progress import Progress
 from django_q.brokers.orm_sql import moment, statements
 from django_q.brokers.orm_wait import channel
@@ -70,8 +70,7 @@ class Rows:
         """
         self._check_size(max(map(len, payloads), default=0))
         # Where the ids of several new rows are not told (MySQL), each row is a statement.
-        longest = self._lists.longest if self._is_postgresql else LONGEST_LIST
-        chunks = list(chunks_of(payloads, longest if self._returns_ids else 1))
+        chunks = self._lists.chunks(payloads) if self._returns_ids else [[p] for p in payloads]
         with self._transaction() if len(chunks) > 1 else contextlib.nullcontext():
             return [id for chunk in chunks for id in self._insert_chunk(chunk, delay, priority)]
 

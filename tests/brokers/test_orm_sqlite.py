@@ -83,6 +83,35 @@ def test_many_packages_priorities_and_delays_go_the_plain_way(broker: ORM) -> No
 
 
 @on_sqlite
+@pytest.mark.parametrize("count", [0, 2, 9, 10, 11, 99, 249, 250, 251, 999])
+def test_any_number_of_packages_keeps_its_order(broker: ORM, count: int) -> None:
+    payloads = [str(number) for number in range(count)]
+
+    ids = broker.enqueue_many(payloads)
+
+    leases = broker.lease(1000)
+    assert [lease.payload for lease in leases] == payloads
+    assert [lease.id for lease in leases] == ids
+
+
+@on_sqlite
+def test_packages_of_any_number_go_by_few_statements(broker: ORM) -> None:
+    texts: set[str] = set()
+
+    def note(execute: Any, sql: str, *rest: Any) -> Any:
+        texts.add(sql)
+        return execute(sql, *rest)
+
+    with connection_of(broker).execute_wrapper(note):
+        for count in range(1, 180):
+            broker.enqueue_many(["a"] * count)
+
+    # Python keeps the last 128 of a connection, and all that SQLite has made of them.
+    assert len(texts) <= 12
+    assert broker.queue_size() == sum(range(180))
+
+
+@on_sqlite
 def test_a_transaction_has_it_with_the_rest(broker: ORM) -> None:
     with pytest.raises(LookupError), transaction.atomic(using=broker.alias):
         broker.enqueue("a")
