@@ -251,7 +251,7 @@ class Housekeeper:
         """Keep the permits of what runs here; most tasks have none."""
         slots = [slot for slot in self._slots if slot.obituary is None]
         ids = [mark.task_id for slot in slots for mark in slot.read_marks() if mark.task_id]
-        if ids:
+        if ids and is_any(Permit):
             permits.renew(ids, Conf.RETRY)
 
     def _put_tracked_right(self) -> None:
