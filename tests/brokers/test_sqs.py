@@ -3,7 +3,9 @@
 from typing import ClassVar
 from urllib.parse import quote
 
+import botocore.session
 import pytest
+from boto3.session import Session
 
 from django_q.brokers import get_broker
 from django_q.brokers.aws_sqs import Sqs
@@ -12,6 +14,7 @@ from django_q.exceptions import BrokerError
 from django_q.models import Ledger
 from django_q.testing import BrokerSuite
 from tests.servers.base import free_port
+from tests.servers.sqs import LOGIN
 
 
 class SqsGround(BrokerSuite):
@@ -99,6 +102,31 @@ def test_a_url_chooses_it(moto, q_cluster):
     assert broker.ping()
     assert broker.info() == f"Amazon SQS eu-west-1 ({moto.url})"
     broker.close()
+
+
+def test_sessions_share_what_describes_the_service_and_it_is_what_boto3_reads(q_cluster):
+    q_cluster(sqs=LOGIN)
+    first, second = Sqs.get_connection(), Sqs.get_connection()
+    plain = Session(region_name="eu-west-1")
+
+    models = [each.client("sqs").meta.service_model for each in (first, second, plain)]
+
+    loaders = [each._session.get_component("data_loader") for each in (first, second, plain)]
+    assert loaders[0] is loaders[1] is not loaders[2]
+    # However many there were.
+    assert loaders[0].search_paths == loaders[2].search_paths
+    assert first is not second
+    assert first.get_credentials().access_key == LOGIN["aws_access_key_id"]
+    definitions = [model._service_description for model in models]
+    assert definitions[0] is definitions[1]
+    assert definitions[0] == definitions[2]
+
+
+def test_a_session_of_botocores_is_taken_as_it_is(q_cluster):
+    core = botocore.session.Session()
+    q_cluster(sqs={**LOGIN, "botocore_session": core})
+
+    assert Sqs.get_connection()._session is core
 
 
 def test_a_subclass_may_bring_its_own_session(moto, make_sqs):
