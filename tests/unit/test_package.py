@@ -3,6 +3,7 @@
 import collections
 import datetime
 import functools
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -198,3 +199,12 @@ def test_what_follows_has_the_same_id_each_time() -> None:
     assert derived_id(parent, 1) == derived_id(parent, 1)
     assert len({derived_id(parent, 1), derived_id(parent, 2), derived_id(parent, "x"), parent}) == 4
     assert len(derived_id(parent, 1)) == 32
+
+
+def test_a_derived_id_stands_beside_its_parent() -> None:
+    parent = build()["id"]
+
+    id = uuid.UUID(derived_id(parent, 1))
+
+    assert id.hex[:12] == parent[:12]
+    assert (id.version, id.variant) == (8, uuid.RFC_4122)
