@@ -11,7 +11,8 @@ What a queue is made of, all under one hash tag so that Redis Cluster keeps it t
     later      zset    the same for ids that have a priority
     bell       list    one element when there is news; idle workers block on it and lose nothing
     ghosts     number  how many of `ids` and `ranked` have no package any more
-    sent       string  the last call of one producer, so that a repeated one keeps nothing twice
+    sent       string  the last call of one producer, so that a repeated one keeps nothing twice;
+                       a call that it did not wait for has one of its own, for a minute as well
     plain      list    what older producers push into; not in Redis Cluster (another slot)
 
 A package is in one of ids, ranked, leases, delayed and later; a token is in `holds` while it is in
