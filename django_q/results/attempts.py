@@ -26,6 +26,7 @@ from django_q.models import Attempt, Task
 from django_q.options import FOLLOWED
 from django_q.package import FailureCause, Outcome, function_path
 from django_q.results.base import worker_name
+from django_q.results.looks import has_row
 from django_q.results.trouble import told
 from django_q.retries import error_of
 from django_q.stored import open_value
@@ -79,8 +80,11 @@ def ending(alias: str, task_id: str, number: int) -> Ending | None:
     """Tell how this run of a task, or a later one, ended; None when it is to be run.
 
     A failed first run does not count where it was not followed by another: it may be one that
-    comes back as in Django Q. One query, whose errors come out as they are.
+    comes back as in Django Q. Errors come out as they are.
     """
+    # Mostly there is nothing, and Django's compiler would take ten times as long to say so.
+    if not has_row(alias, (Task, {"id": task_id}), (Attempt, {"task": task_id, "number": number})):
+        return None
     tasks = Task.objects.using(alias).filter(pk=task_id).order_by()
     nothing = Value(None, DateTimeField())
     runs = tasks.annotate(again_at=nothing).values_list(

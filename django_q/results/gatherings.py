@@ -19,7 +19,7 @@ from django_q.conf import logger
 from django_q.exceptions import FailedResult
 from django_q.functions import find_function
 from django_q.models import GatheredPart, Gathering
-from django_q.results.looks import Look
+from django_q.results.looks import Look, has_row
 from django_q.results.statements import check_size, size_of
 from django_q.results.trouble import is_refusal, told
 from django_q.stored import open_value, seal_value
@@ -113,8 +113,8 @@ def keep_parts(parts: Sequence[Part]) -> None:
 def has_part(gathering: str, position: int) -> bool:
     """Tell whether the success of a part is kept. Raises ResultsUnavailable."""
     with told(_alias(), "The parts of a gathering cannot be read"):
-        rows = GatheredPart.objects.using(_alias()).filter(gathering=gathering, position=position)
-        return rows.filter(success=True).exists()
+        part = {"gathering": gathering, "position": position, "success": True}
+        return has_row(_alias(), (GatheredPart, part))
 
 
 def _refusal(parts: Sequence[Part]) -> Exception | None:

@@ -1,4 +1,4 @@
-"""Small questions that the housekeeper asks again and again for as long as a cluster lives: `Look`.
+"""Small questions that are asked again and again: `Look` by the housekeeper, `has_row` by workers.
 
 By statements of our own, made once: Django takes ten times as long to make one as a database to
 answer it, and a process that has no other use for that part of Django has some megabytes more for
@@ -6,8 +6,9 @@ itself. And to an idle process each wait for an answer costs more than the answe
 stand `Together` are one statement.
 """
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import Error, connections, router
@@ -141,3 +142,27 @@ def is_any(model: type[Model]) -> bool:
     look = Look(model, model._meta.pk.name)
     with told(look.alias, f"The table {model._meta.db_table} cannot be read"):
         return look.value() is not None
+
+
+def has_row(alias: str, *wanted: tuple[type[Model], Mapping[str, Any]]) -> bool:
+    """Tell whether there is a row with these values, by name of field, in one of the tables.
+
+    Raises Django's errors.
+    """
+    connection = connections[alias]
+    which = tuple((model, *values) for model, values in wanted)
+    with connection.cursor() as cursor:
+        parameters = [value for _, values in wanted for value in values.values()]
+        cursor.execute(_text_of(alias, connection.vendor, which), parameters)
+        return cursor.fetchone() is not None
+
+
+@functools.cache
+def _text_of(alias: str, vendor: str, which: tuple[tuple[Any, ...], ...]) -> str:
+    quote = connections[alias].ops.quote_name
+    selects = []
+    for model, *names in which:
+        columns = [quote(model._meta.get_field(name).column) for name in names]
+        where = " AND ".join(f"{column} = %s" for column in columns)
+        selects.append(f"SELECT 1 FROM {quote(model._meta.db_table)} WHERE {where}")  # noqa: S608
+    return " UNION ALL ".join(selects)

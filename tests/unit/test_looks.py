@@ -9,9 +9,9 @@ from django.db import DatabaseError, OperationalError, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_q.models import Delayed, Schedule
+from django_q.models import Delayed, Schedule, Task
 from django_q.results import cancellations, gatherings
-from django_q.results.looks import Look, Together, is_any
+from django_q.results.looks import Look, Together, has_row, is_any
 from django_q.schedule_rows import ScheduleRows
 from tests.site import databases
 
@@ -41,6 +41,24 @@ def test_a_look_gives_what_django_does(database: str) -> None:
     assert number.value() == Delayed.objects.count() == 3
     first.delete()
     assert look.value() == rows.first() != first.due
+
+
+def test_a_row_is_there_or_not_in_any_of_the_tables(database: str) -> None:
+    due = timezone.now()
+
+    def has(queue: str, group: str) -> bool:
+        return has_row(database, (Delayed, {"queue": queue}), (Task, {"group": group, "name": "n"}))
+
+    assert not has("mail", "g")
+    row = add("mail", 5)
+    assert has("mail", "g")
+    assert not has("other", "g")
+    row.delete()
+    task = Task.objects.create(id="0" * 32, name="n", func="f", started=due, stopped=due, group="g")
+    assert has("mail", "g")
+    assert not has("mail", "h")
+    task.delete()
+    assert not has("mail", "g")
 
 
 def test_a_look_outlives_its_connection(database: str) -> None:
