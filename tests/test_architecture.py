@@ -21,12 +21,12 @@ PACKAGE = ROOT / "django_q"
 #: package: it is plain memory.
 FLOORS = (
     ("signposts",),
-    ("exceptions", "signals", "humanhash", "recurrence", "texts", "signer"),
+    ("exceptions", "signals", "humanhash", "recurrence", "texts"),
     ("cluster.journal", "cluster.copies", "cluster.shared_memory", "json_format", "disguise"),
     ("broker_url", "masks", "cluster.scoreboard", "soft_limit"),
     ("settings",),
     ("conf",),
-    ("functions",),
+    ("functions", "signer"),
     ("policy",),
     ("signing", "checks", "reporters", "limit_options", "order_options", "effect_options"),
     ("options",),
