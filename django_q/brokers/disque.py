@@ -24,7 +24,7 @@ from django_q.brokers.disque_jobs import (
 )
 from django_q.brokers.disque_nodes import Node, Nodes, configured_nodes
 from django_q.brokers.lease import Lease
-from django_q.brokers.partly import partly
+from django_q.brokers.partly import partly, split
 from django_q.conf import Conf, logger
 
 #: Characters after which a call is not filled further.
@@ -79,7 +79,7 @@ class Disque(Broker):
         If all nodes go away in between, the packages before that stay.
         """
         with partly() as kept:
-            for batch in _batches(tasks):
+            for batch in split(tasks, BATCH, BATCH_SIZE):
                 add = functools.partial(self._add, batch=batch, delay=delay)
                 kept += self._nodes.call(add)
         return kept
@@ -266,17 +266,3 @@ def _shown(node: Node, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]
 
 def _is_code(reply: Any, *codes: str) -> bool:
     return isinstance(reply, redis.ResponseError) and str(reply).startswith(codes)
-
-
-def _batches(tasks: Iterable[str]) -> Iterator[list[str]]:
-    """Split into lists of BATCH packages, or fewer if they are large."""
-    batch: list[str] = []
-    size = 0
-    for task in tasks:
-        batch.append(task)
-        size += len(task)
-        if len(batch) >= BATCH or size >= BATCH_SIZE:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

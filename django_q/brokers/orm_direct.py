@@ -41,11 +41,18 @@ def is_open(connection: BaseDatabaseWrapper, values: Sequence[str]) -> bool:
         type(connection).__module__ in _WRAPPERS
         and type(raw) is getattr(_driver(connection), "Connection", None)  # psycopg2 has none
         and raw.autocommit
-        and not (connection.in_atomic_block or connection.queries_logged)
-        and not connection.execute_wrappers
-        and "cursor" not in vars(connection)
+        and is_unobserved(connection)
         and raw.cursor_factory.__module__ in _WRAPPERS
         and all(value.isascii() and "\0" not in value for value in values)
+    )
+
+
+def is_unobserved(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether a connection is in no transaction, and nobody logs or wraps its statements."""
+    return (
+        not (connection.in_atomic_block or connection.queries_logged)
+        and not connection.execute_wrappers
+        and "cursor" not in vars(connection)
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_q.brokers.orm_direct import is_unobserved
 from django_q.brokers.orm_sql import moment, statements
 
 #: Django's own kinds of connections to SQLite.
@@ -30,9 +31,7 @@ def is_open(connection: BaseDatabaseWrapper) -> bool:
     return (
         type(connection.connection) is connection.Database.Connection  # type: ignore[attr-defined]
         and connection.autocommit
-        and not (connection.in_atomic_block or connection.queries_logged)
-        and not connection.execute_wrappers
-        and "cursor" not in vars(connection)
+        and is_unobserved(connection)
     )
 
 

@@ -4,7 +4,7 @@ Who calls again is to send the others only.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 @contextlib.contextmanager
@@ -25,3 +25,17 @@ def partly() -> Iterator[list[str]]:
 def taken_before(error: BaseException) -> list[int]:
     """Give the places of those packages of a call that were kept before it failed."""
     return list(getattr(error, "taken", ()))
+
+
+def split(tasks: Iterable[str], number: int, size: int) -> Iterator[list[str]]:
+    """Split into lists of `number` packages, fewer where they reach `size` characters."""
+    batch: list[str] = []
+    filled = 0
+    for task in tasks:
+        batch.append(task)
+        filled += len(task)
+        if len(batch) >= number or filled >= size:
+            yield batch
+            batch, filled = [], 0
+    if batch:
+        yield batch

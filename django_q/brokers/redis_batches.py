@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
+from django_q.brokers import partly
 from django_q.brokers.redis_scripts import BATCH
 from django_q.disguise import to_wire
 
@@ -14,16 +15,7 @@ ENQUEUE_SIZE = 8 * 2**20
 
 def split(tasks: Iterable[str]) -> Iterator[list[str]]:
     """Split into lists of ENQUEUE_BATCH packages, or fewer if they are large."""
-    batch: list[str] = []
-    size = 0
-    for task in tasks:
-        batch.append(task)
-        size += len(task)
-        if len(batch) >= ENQUEUE_BATCH or size >= ENQUEUE_SIZE:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    return partly.split(tasks, ENQUEUE_BATCH, ENQUEUE_SIZE)
 
 
 def draw(count: int, rank: str = "") -> list[str]:
