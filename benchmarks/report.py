@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks import pace
 from benchmarks.figures import Figure
 
 Run = dict[str, float]
@@ -81,8 +82,9 @@ def _ratios(
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """A heading, the table, and what it was measured on."""
+    """A heading, the table, what it was measured on, and how fast that was."""
     head, *lines = table(report)
+    meanwhile = pace.line(report)
     return "\n".join(
         [
             f"### {title(report)}",
@@ -92,6 +94,7 @@ def markdown(report: dict[str, Any]) -> str:
             *(f"| {' | '.join(line)} |" for line in lines),
             "",
             footnote(report),
+            *(["", meanwhile] if meanwhile else []),
             "",
         ]
     )

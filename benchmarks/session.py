@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from benchmarks import environments, report
+from benchmarks import environments, pace, report
 from benchmarks.catalogue import Entry
 from benchmarks.figures import Options
 from benchmarks.ground import Ground, ground
@@ -102,9 +102,10 @@ class Session:
 
     def _run(self, each: Entry, place: Ground, asked: Options, turns: int) -> report.Run:
         here = dataclasses.replace(asked, tasks=self._tasks(each, asked))
+        before = pace.loop_ms()
         with stage(each, place, asked.workers, self._measure.CONCURRENCY, turns) as made:
             run: report.Run = self._measure.run(made, here)
-        return run
+        return {**run, pace.BEFORE: before, pace.AFTER: pace.loop_ms()}
 
     def _tasks(self, each: Entry, asked: Options) -> int:
         """How many a peer runs: as many times fewer as it is slower, where it is the pace."""

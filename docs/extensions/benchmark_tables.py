@@ -1,8 +1,8 @@
-"""The directives `benchmark-tables` and `benchmark-goals`: what the benchmarks wrote, as tables.
+"""The directives `benchmark-tables`, `benchmark-goals`, `benchmark-pace`: what benchmarks wrote.
 
 The argument of the first is a measure: each file `docs/benchmarks/MEASURE-*.json` becomes a table,
 with the picture that `--plots` has drawn for it. The second holds all of them against what we
-want to reach. So no figure is ever typed.
+want to reach, the third tells how fast the machine was. So no figure is ever typed.
 """
 
 import json
@@ -13,7 +13,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from benchmarks import goals, report
+from benchmarks import goals, pace, report
 from benchmarks.catalogue import BROKERS
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -50,7 +50,8 @@ class BenchmarkTables(SphinxDirective):
 
     def _footnote(self, made: dict[str, Any]) -> list[nodes.Node]:
         # Of Markdown, which has one ` for code.
-        return self._parsed(report.footnote(made).replace("`", "``"))
+        text = report.footnote(made).replace("`", "``")
+        return self._parsed(f"{text}\n\n{pace.line(made)}")
 
     def _parsed(self, text: str) -> list[nodes.Node]:
         return self.parse_text_to_nodes(text)
@@ -61,10 +62,25 @@ class BenchmarkGoals(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """One table."""
-        self.env.note_dependency(str(FOLDER))
-        for path in FOLDER.glob("*.json"):
-            self.env.note_dependency(str(path))
+        _note_all(self)
         return [_table([goals.HEAD, *(goal.cells() for goal in goals.goals(FOLDER))], "goals")]
+
+
+class BenchmarkPace(SphinxDirective):
+    """Say how fast the machine was while all reports were made."""
+
+    def run(self) -> list[nodes.Node]:
+        """One paragraph."""
+        made = [json.loads(path.read_text("utf-8")) for path in _note_all(self)]
+        return [nodes.paragraph(text=pace.sentence(made))]
+
+
+def _note_all(directive: SphinxDirective) -> list[Path]:
+    """Have the page made anew when a report changes or comes; all reports that there are."""
+    paths = sorted(FOLDER.glob("*.json"))
+    for path in (FOLDER, *paths):
+        directive.env.note_dependency(str(path))
+    return paths
 
 
 def _table(lines: list[list[str]], kind: str) -> nodes.table:
@@ -92,4 +108,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of the directives."""
     app.add_directive("benchmark-tables", BenchmarkTables)
     app.add_directive("benchmark-goals", BenchmarkGoals)
+    app.add_directive("benchmark-pace", BenchmarkPace)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import goals, plan, processes, report
+from benchmarks import goals, pace, plan, processes, report
 from benchmarks.__main__ import arguments
 from benchmarks.catalogue import PEERS, entry
 from benchmarks.figures import Figure
@@ -41,6 +41,9 @@ def test_a_drain_proves_its_tasks_and_tells_what_they_cost(tmp_path: Path) -> No
     assert run["settled_per_second"] > 0
     assert run["pss_mb"] > 10
     assert row["ratio"]["settled_per_second"] == 1
+    assert 1 < run["loop_ms_before"] < 1000
+    assert 1 < run["loop_ms_after"] < 1000
+    assert pace.line(made)
     assert report.markdown(made) in done.stdout
 
 
@@ -172,6 +175,51 @@ def test_ratios_say_how_many_times_better_ours_is() -> None:
 
     assert rows[0]["ratio"] == {"speed": 1, "cost": 1}
     assert rows[1]["ratio"] == {"speed": 2, "cost": 4}
+
+
+def test_a_table_says_how_fast_the_machine_was() -> None:
+    made = _report({"loop_ms_before": 24.0, "loop_ms_after": 31.0}, {"loop_ms_before": 46.0})
+
+    told = "took 24.0 to 46.0 ms of CPU, median 31.0."
+    assert f"\n\nMeanwhile one loop of Python (200,000 turns) {told}\n" in report.markdown(made)
+
+
+def test_all_tables_together_tell_of_the_best_and_the_worst_moment() -> None:
+    reports = [_report({"loop_ms_before": 24.0}, {}), _report({"loop_ms_after": 46.0})]
+
+    told = pace.sentence(reports)
+
+    assert "took 24.0 ms of CPU at its best and 46.0 ms at its worst, median 35.0" in told
+
+
+def test_a_file_without_the_pace_of_the_machine_is_shown_without_it() -> None:
+    made = _report({"speed": 1})
+
+    assert report.markdown(made).rstrip().endswith("In brackets: how many times ours is better.")
+    assert "do not say" in pace.sentence([made])
+
+
+def test_every_file_of_the_documentation_can_be_shown() -> None:
+    for path in ROOT.glob("docs/benchmarks/*.json"):
+        made = json.loads(path.read_text("utf-8"))
+
+        assert report.footnote(made) in report.markdown(made), path.name
+        assert pace.line(made) in report.markdown(made), path.name
+
+
+def _report(*runs: dict[str, float]) -> dict[str, Any]:
+    about = {"version": "", "stores": "", "tasks": 1}
+    return {
+        "measure": "drain",
+        "broker": "redis",
+        "command": "python -m benchmarks drain",
+        "machine": dict.fromkeys(("cores", "processor", "python", "django", "date", "load"), ""),
+        "server": "Valkey",
+        "workers": 2,
+        "compared_with": "ours is better",
+        "figures": [],
+        "rows": [{"entry": "ours", "case": "", **about, "runs": list(runs), "median": {}}],
+    }
 
 
 def _row(name: str, speed: float, cost: float, title: str = "speed") -> dict[str, Any]:
