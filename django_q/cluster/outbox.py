@@ -17,10 +17,15 @@ from django_q.exceptions import BrokerError, BrokerUnavailable, ResultsUnavailab
 from django_q.recorder import Record
 from django_q.results.rejected import Rejection
 
-#: An outcome is settled after this time at the latest (a turn of the clerk costs some 5 ms).
+#: An outcome is settled after this time at the latest, while settling is quick.
 _OLDEST = 0.05
 #: The same where each acknowledgement is paid for.
 _OLDEST_IF_METERED = 0.5
+#: Where a task computes, each step of the clerk waits some 5 ms for the interpreter, and takes it
+#: from the task; a server may be slow. Then settling has to leave so many times what it took...
+_REST = 10
+#: ...but outcomes wait no longer than this.
+_OLDEST_IF_SLOW = 0.2
 #: Outcomes that make a full batch: what a busy worker has after `_OLDEST`. In SQLite a row costs a
 #: quarter less than in batches of 100, since fewer commits write the same pages (measured).
 _FULL = 400
@@ -63,7 +68,8 @@ class Outbox:
         self._journal = journal
         self._entries: collections.deque[Finished] = collections.deque()
         self._oldest = 0.0
-        self._patience = _OLDEST_IF_METERED if is_metered else _OLDEST
+        self._oldest_if_quick = _OLDEST_IF_METERED if is_metered else _OLDEST
+        self._patience = self._oldest_if_quick
         self._batch = _FULL_IF_METERED if is_metered else _FULL
         self._is_awaited = False
         self._backoff = Backoff()
@@ -103,8 +109,10 @@ class Outbox:
             return []
         self._is_awaited = False
         batch = [self._entries.popleft() for _ in range(min(len(self._entries), 2 * _FULL))]
-        self._oldest = time.monotonic()
+        self._oldest = began = time.monotonic()
         done = self._settle_all(batch)
+        rest = min(_REST * (time.monotonic() - began), _OLDEST_IF_SLOW)
+        self._patience = max(rest, self._oldest_if_quick)
         settled = {id(finished) for finished in done}
         # In front, in their order: they are the oldest.
         self._entries.extendleft(f for f in reversed(batch) if id(f) not in settled)

@@ -26,8 +26,10 @@ class Books(Settlement):
         self.batches: list[list[str | None]] = []
         self.rejected: list[str | None] = []
         self.trouble: Exception | None = None
+        self.takes_time: Callable[[], object] = lambda: None
 
     def settle(self, records: Sequence[Record]) -> None:
+        self.takes_time()
         if self.trouble is not None:
             raise self.trouble
         self.batches.append([record.receipt for record in records])
@@ -129,6 +131,22 @@ def test_old_outcomes_are_due(outbox: Outbox, clock: Clock) -> None:
 
     assert outbox.is_due(clock.now)
     assert outbox.due_in(clock.now) == 0.0
+
+
+@pytest.mark.parametrize(("took", "rest"), [(0.001, 0.05), (0.012, 0.12), (7.0, 0.2)])
+def test_the_longer_settling_takes_the_more_outcomes_are_awaited(
+    took: float, rest: float, outbox: Outbox, books: Books, clock: Clock
+) -> None:
+    books.takes_time = lambda: setattr(clock, "now", clock.now + took)
+    fill(outbox, 1)
+    outbox.settle()
+    fill(outbox, 1)
+
+    assert outbox.due_in(clock.now) == pytest.approx(rest)
+    clock.now += rest - 0.001
+    assert not outbox.is_due(clock.now)
+    clock.now += 0.002
+    assert outbox.is_due(clock.now)
 
 
 def test_an_outcome_somebody_waits_for_is_due_at_once(outbox: Outbox, clock: Clock) -> None:
