@@ -21,15 +21,17 @@ FIGURES = (
 
 
 def run(stage: Stage, options: Options) -> dict[str, float]:
-    """First the bare processes, then the peer, as `drain`."""
-    bare = _bare_seconds(stage, options)
-    stage.forget_marks()
+    """The peer, as `drain`, between two turns of the bare processes."""
+    before = _bare_seconds(stage, options)
     figures = drain.run(stage, dataclasses.replace(options, kind="spin"))
+    stage.pause()
+    bare = (before + _bare_seconds(stage, options)) / 2
     took = options.tasks / figures["settled_per_second"]
     return {**figures, "bare_seconds": bare, "against_bare": took / bare}
 
 
 def _bare_seconds(stage: Stage, options: Options) -> float:
+    stage.forget_marks()
     share = options.tasks // options.workers
     started = [
         stage.launch(["benchmarks.spinner", str(number * share), str(share)])
@@ -40,8 +42,9 @@ def _bare_seconds(stage: Stage, options: Options) -> float:
     began = time.perf_counter()
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
-    for process in started:
-        process.wait()
+    # Looked at as often as the peers are: that takes a hundredth of the processor.
+    stage.wait(lambda: all(process.poll() is not None for process in started), "bare processes")
     took = time.perf_counter() - began
     stage.prove(share * options.workers)
+    stage.forget_marks()
     return took * options.tasks / (share * options.workers)
