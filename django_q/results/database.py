@@ -84,14 +84,13 @@ class DatabaseStore(ResultStore):
 
     def _save_batch(self, rows: Sequence[Row], within: Callable[[], None]) -> list[str]:
         """Write new rows in one go. Raises _BatchRefused if one cannot be taken as it is."""
+        # Before the transaction, since in there nobody else may write to SQLite.
+        with _refusals_told():
+            values = self._writer.values(rows)
         with self.transaction():
-            try:
-                if rows:
-                    self._writer.insert(rows)
-            except Exception as error:
-                if is_refusal(error):
-                    raise _BatchRefused from error
-                raise
+            if values:
+                with _refusals_told():
+                    self._writer.insert(values)
             within()
         return []
 
@@ -200,6 +199,17 @@ class DatabaseStore(ResultStore):
 
 class _BatchRefused(Exception):
     """One of the rows cannot be inserted: it is there already, or the database refuses it."""
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Raise _BatchRefused instead of an error for which a row is to blame."""
+    try:
+        yield
+    except Exception as error:
+        if is_refusal(error):
+            raise _BatchRefused from error
+        raise
 
 
 def _nothing() -> None:

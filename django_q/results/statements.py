@@ -29,6 +29,9 @@ _SAMPLES = (datetime(2026, 1, 2, 3, 4, 5, 67, UTC), datetime(1999, 12, 31, tzinf
 #: assigns from left to right, so what the conditions look at must come last.
 _OVERWRITTEN = [name for name in Row._fields if name not in ("id", "attempt_count", "success")]
 
+#: A row as the driver takes it.
+Values = tuple[Any, ...]
+
 
 class RowWriter:
     """Writes rows through the connection that the calling thread has to `alias`."""
@@ -42,27 +45,31 @@ class RowWriter:
 
     # -- new rows --------------------------------------------------------------------------
 
-    def insert(self, rows: Sequence[Row]) -> None:
-        """Write new rows in the fastest way; all or none, in the caller's transaction."""
+    def values(self, rows: Sequence[Row]) -> list[Values]:
+        """Give what `insert` writes of rows. Raises DataError for one that is too large."""
         self._check_sizes(rows)
-        if self._can_copy:
-            self.copy(rows)
-        else:
-            self.insert_many(rows)
+        return self._parameters(rows)
 
-    def insert_many(self, rows: Sequence[Row]) -> None:
+    def insert(self, values: Sequence[Values]) -> None:
+        """Write new rows in the fastest way; all or none, in the caller's transaction."""
+        if self._can_copy:
+            self.copy(values)
+        else:
+            self.insert_many(values)
+
+    def insert_many(self, values: Sequence[Values]) -> None:
         """Write new rows with plain INSERT: the way that every database and driver has."""
         with self._connection.cursor() as cursor:
-            cursor.executemany(self._insert_sql, self._parameters(rows))
+            cursor.executemany(self._insert_sql, values)
 
-    def copy(self, rows: Sequence[Row]) -> None:
+    def copy(self, values: Sequence[Values]) -> None:
         """Write new rows with COPY, which takes about half the time (psycopg 3 only)."""
         connection = self._connection
         # Django turns the driver's errors into its own in execute(), but not in copy().
         with connection.cursor() as cursor, connection.wrap_database_errors:
             with cursor.copy(self._copy_sql) as copy:
-                for values in self._parameters(rows):
-                    copy.write_row(values)
+                for row in values:
+                    copy.write_row(row)
 
     # -- rows that may be there ------------------------------------------------------------
 
@@ -71,9 +78,8 @@ class RowWriter:
 
         A recorded success stays as it is, and so does the row of this very run.
         """
-        self._check_sizes([row])
         with self._connection.cursor() as cursor:
-            cursor.execute(self._upsert_sql, self._parameters([row])[0])
+            cursor.execute(self._upsert_sql, self.values([row])[0])
 
     # -- parts -----------------------------------------------------------------------------
 
@@ -136,7 +142,7 @@ class RowWriter:
         parts.append(f"{column['success']} = {column['success']} OR {new['success']}")
         return f" ON DUPLICATE KEY UPDATE {', '.join(parts)}"
 
-    def _parameters(self, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    def _parameters(self, rows: Sequence[Row]) -> list[Values]:
         adapt = self._adapter()
         return [
             (

@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+from collections.abc import Sequence
 
 import pytest
 from django.db import connections
@@ -10,8 +11,9 @@ from django.test.utils import CaptureQueriesContext
 
 from django_q.exceptions import ResultsUnavailable
 from django_q.models import Heartbeat, Task
+from django_q.results.base import Row
 from django_q.results.database import DatabaseStore
-from django_q.results.statements import RowWriter
+from django_q.results.statements import RowWriter, Values
 from tests.site import databases
 from tests.unit.rows import START, make_row, run_again
 
@@ -58,14 +60,32 @@ def test_a_batch_is_one_statement_in_one_transaction(store: DatabaseStore) -> No
 
 
 @everywhere
+def test_rows_are_made_ready_before_the_transaction(
+    store: DatabaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, within = RowWriter.values, list[bool]()
+
+    def values(self: RowWriter, rows: Sequence[Row]) -> list[Values]:
+        within.append(connections[store.alias].in_atomic_block)
+        return usual(self, rows)
+
+    monkeypatch.setattr(RowWriter, "values", values)
+    store.save(
+        [make_row(1)], within=lambda: within.append(connections[store.alias].in_atomic_block)
+    )
+
+    assert within == [False, True]
+
+
+@everywhere
 def test_the_plain_way_writes_what_the_fast_way_writes(store: DatabaseStore) -> None:
     row = make_row("tab\t, newline\n, backslash \\ and \\N", name="a\tb\\N\n'\"%s", hook=None)
     writer = RowWriter(store.alias)
 
-    writer.insert([row])
+    writer.insert(writer.values([row]))
     fast = Task.objects.values().get()
     Task.objects.all().delete()
-    writer.insert_many([row])
+    writer.insert_many(writer.values([row]))
     plain = Task.objects.values().get()
 
     assert fast == plain
