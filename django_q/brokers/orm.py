@@ -31,6 +31,11 @@ _Given = TypeVar("_Given")
 
 #: Seconds until the next look when packages are ready, but others are just leasing them.
 _SHORTEST_WAIT = 0.005
+#: Seconds until the next look at who is due where everything new is told. A lease that is not known
+#: of began after the last look, so it does not lapse before the next one if `retry` is longer.
+_LONGEST_TRUST = 5.0
+#: Seconds by which a row may be ready sooner than was expected, for want of precision.
+_EARLY = 0.05
 #: Seconds a ping waits; the contract gives it two.
 _PING_LIMIT = 1.8
 #: The largest row id there can be.
@@ -62,6 +67,9 @@ class ORM(Broker):
         self._watch: Poll | None = None
         #: Nothing came while it waited last, as far as the database tells.
         self._is_quiet = False
+        #: When the next row is due, as it was read last, and when that is to be read again
+        #: (monotonic).
+        self._due_at, self._read_again = math.inf, 0.0
         self._progress = Progress()
 
     # -- connections -----------------------------------------------------------------------
@@ -116,21 +124,40 @@ class ORM(Broker):
         kind = watch_for(connection)
         if type(self._watch) is not kind:
             self._watch = kind(self.list_key)
+        is_sure = self._watch.is_sure(connection)
         self._watch.begin(connection)
         # Where nothing is to be expected, to read when the next is due is enough.
-        due = rows.due() if self._is_quiet else 0.0
-        if due is not None and due <= 0:
+        due = self._expected(rows, is_sure) if self._is_quiet else 0.0
+        if due <= 0:
             self._is_quiet = False
             leases = self._claim(rows, limit)
             if leases:
                 self._watch.reset()
                 return leases
-            due = rows.due()
-        until_due = math.inf if due is None else max(due, _SHORTEST_WAIT)
+            due = self._read_due(rows)
+        until_due = max(due, _SHORTEST_WAIT)
         pause = min(wait, until_due, LONGEST)
         leases = self._wait(connection, rows, pause)
         self._is_quiet = self._is_quiet and pause < until_due
         return leases
+
+    def _expected(self, rows: Rows, is_sure: bool) -> float:
+        """Give the seconds until a row is ready; as it was read lately, if that surely holds."""
+        assert self._watch is not None
+        now, expected = time.monotonic(), self._due_at
+        if is_sure and now < self._read_again:
+            return expected - now
+        due = self._read_due(rows)
+        if due <= 0 and now < expected - _EARLY:
+            self._watch.doubt()
+        return due
+
+    def _read_due(self, rows: Rows) -> float:
+        """Read how many seconds it is until a row is ready, for ever without any; and note it."""
+        now, due = time.monotonic(), rows.due()
+        due = math.inf if due is None else due
+        self._due_at, self._read_again = now + due, now + min(_LONGEST_TRUST, Conf.RETRY)
+        return due
 
     def _wait(self, connection: BaseDatabaseWrapper, rows: Rows, seconds: float) -> list[Lease]:
         """Wait until there may be something; where it is told which row that is, claim it.

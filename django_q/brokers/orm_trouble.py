@@ -90,24 +90,27 @@ def _close_if_hung_up(connection: BaseDatabaseWrapper) -> None:
     try:
         with connection.wrap_database_errors:
             # A connection at rest has nothing to read but its end; or notifications.
-            is_healthy = not _is_readable(raw) or connection.is_usable()
+            is_healthy = not is_readable(raw) or connection.is_usable()
     except Error:
         is_healthy = False
     if not is_healthy:
         _close(connection)
 
 
-def _is_readable(raw: Any) -> bool:
-    """Tell whether there is something to read; True where the driver does not show its socket."""
+def is_readable(raw: Any, within: float = 0.0) -> bool:
+    """Tell whether there is something to read, or comes within so long.
+
+    True where the driver does not show its socket.
+    """
     source = _socket_of(raw)
     if source is None:
         return True
     if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([source], [], [], 0)[0])
+        return bool(select.select([source], [], [], within)[0])
     # One system call, and a fourth of what a selector takes.
     poll = select.poll()
     poll.register(source, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(within * 1000))
 
 
 def _socket_of(raw: Any) -> Any:

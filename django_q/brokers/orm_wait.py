@@ -1,22 +1,25 @@
 """How the ORM broker notices that there may be something to lease, in the way of each database.
 
 A watch is begun before the look at the queue and waits after it, so that what comes in between is
-not missed. It is a hint only: who was woken looks for himself, and looks once a second anyhow.
+not missed. It is a hint only: who was woken looks for himself, and looks once a second anyhow;
+less often where it was seen that hints come.
 """
 
 import hashlib
-import selectors
 import time
 import weakref
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_q.brokers.orm_trouble import is_readable
 from django_q.conf import Conf
 
 #: Seconds after which everybody looks again: PostgreSQL's hints do not come through a pgbouncer
 #: that shares sessions, nor from an old producer.
 LONGEST = 1.0
+#: Seconds for which PostgreSQL's hints are not relied on after one did not come.
+_DOUBT = 3600.0
 #: Seconds between two looks at SQLite's change counter: right after something came, and when idle.
 _SQLITE_PAUSES = (0.005, 0.02)
 #: Seconds until the first look at a server that gives no hints; the last is `Conf.POLL`.
@@ -38,6 +41,13 @@ class Poll:
 
     def __init__(self, queue: str) -> None:
         self._pause = 0.0
+
+    def is_sure(self, connection: BaseDatabaseWrapper) -> bool:
+        """Tell whether surely nothing came since it waited last; asked before `begin`."""
+        return False
+
+    def doubt(self) -> None:
+        """Be sure of nothing for a time: something came that was not told."""
 
     def begin(self, connection: BaseDatabaseWrapper) -> None:
         """Nothing to note."""
@@ -97,18 +107,39 @@ class Notifications(Poll):
         #: What was told since the last look: ids, or "" for rows of which it is not said which. No
         #: more than two: a worker that is busy for long hears of all, and looks at none.
         self._told: list[str] = []
+        #: Something was told while it waited, on this connection; not relied on until then.
+        self._has_heard = False
+        self._doubt_until = 0.0
+
+    def is_sure(self, connection: BaseDatabaseWrapper) -> bool:
+        """Tell whether surely nothing came since it waited last.
+
+        That is so once the server has told something while nothing was asked, which no pgbouncer
+        hands on that shares sessions; and until something comes that was not told.
+        """
+        raw = connection.connection
+        if not self._has_heard or raw is None or self._is_new(raw):
+            return False
+        has_news = self._told or not hasattr(raw, "pgconn") and raw.notifies
+        return not has_news and time.monotonic() >= self._doubt_until
+
+    def doubt(self) -> None:
+        """Be sure of nothing for a time: something came that was not told, of an old producer."""
+        if not self._told:
+            self._doubt_until = time.monotonic() + _DOUBT
 
     def begin(self, connection: BaseDatabaseWrapper) -> None:
         """Listen, if this connection does not yet; forget what was heard so far."""
         connection.ensure_connection()
         raw = connection.connection
-        if self._listening is None or self._listening() is not raw:
+        if self._is_new(raw):
             with connection.cursor() as cursor:
                 cursor.execute(f'LISTEN "{self._channel}"')
             if hasattr(raw, "pgconn"):
                 # psycopg 3 gives what comes with the answer to a statement to handlers only.
                 raw.add_notify_handler(self._hear)
             self._listening = weakref.ref(raw)
+            self._has_heard = False
         self._told.clear()
         if not hasattr(raw, "pgconn"):
             raw.notifies.clear()
@@ -118,14 +149,15 @@ class Notifications(Poll):
         raw = connection.connection
         with connection.wrap_database_errors:
             self._take_in(raw)
-            if not self._told:
-                with selectors.DefaultSelector() as selector:
-                    selector.register(raw, selectors.EVENT_READ)
-                    if selector.select(seconds):
-                        self._read(raw)
+            if not self._told and is_readable(raw, seconds):
+                self._read(raw)
+                self._has_heard = self._has_heard or bool(self._told)
         told, self._told = self._told, []
         self.news = told[0] if len(told) == 1 else ""
         return bool(told)
+
+    def _is_new(self, raw: Any) -> bool:
+        return self._listening is None or self._listening() is not raw
 
     def _hear(self, notification: Any) -> None:
         self._note(notification.payload)
