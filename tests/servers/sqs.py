@@ -54,10 +54,11 @@ class Moto(_Sqs):
     name = "moto"
 
     def command(self) -> list[str]:
-        """The program as a module; words in `options` follow."""
+        """moto with a lock; words in `options` follow."""
         if not all(importlib.util.find_spec(module) for module in ("moto", "flask", "flask_cors")):
             raise MissingServer("no moto: pip install moto flask flask-cors")
-        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        script = str(Path(__file__).with_name("moto_server.py"))
+        return [sys.executable, "-P", script, "-H", "127.0.0.1", "-p", str(self.port)]
 
 
 class Ministack(_Sqs):
