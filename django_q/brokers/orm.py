@@ -20,9 +20,10 @@ from django.utils import timezone
 from django_q.brokers import orm_trouble
 from django_q.brokers.base import Broker
 from django_q.brokers.lease import Lease
+from django_q.brokers.orm_poll import LONGEST, Poll
 from django_q.brokers.orm_progress import Progress
 from django_q.brokers.orm_rows import Rows
-from django_q.brokers.orm_wait import LONGEST, Poll, watch_for
+from django_q.brokers.orm_wait import watch_for
 from django_q.conf import Conf
 from django_q.exceptions import ConfigurationError
 from django_q.models import OrmQ

@@ -12,89 +12,17 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_q.brokers.orm_changes import ChangeEvents
+from django_q.brokers.orm_poll import Poll
 from django_q.brokers.orm_trouble import is_readable
-from django_q.conf import Conf
 
-#: Seconds after which everybody looks again: PostgreSQL's hints do not come through a pgbouncer
-#: that shares sessions, nor from an old producer.
-LONGEST = 1.0
 #: Seconds for which PostgreSQL's hints are not relied on after one did not come.
 _DOUBT = 3600.0
-#: Seconds between two looks at SQLite's change counter: right after something came, and when idle.
-_SQLITE_PAUSES = (0.005, 0.02)
-#: Seconds until the first look at a server that gives no hints; the last is `Conf.POLL`.
-_FIRST_POLL = 0.01
-#: By how much a pause grows from one look to the next.
-_GROWTH = 1.5
 
 
 def channel(queue: str) -> str:
     """Give the name of PostgreSQL's channel for a queue: any queue name, in 63 bytes."""
     return "django_q_" + hashlib.sha256(queue.encode()).hexdigest()[:32]
-
-
-class Poll:
-    """Sleeps between two looks, longer each time: for MySQL, and inside a transaction."""
-
-    #: Id of the one row that came while it waited last; "" where it is not told which.
-    news = ""
-
-    def __init__(self, queue: str) -> None:
-        self._pause = 0.0
-
-    def is_sure(self, connection: BaseDatabaseWrapper) -> bool:
-        """Tell whether surely nothing came since it waited last; asked before `begin`."""
-        return False
-
-    def doubt(self) -> None:
-        """Be sure of nothing for a time: something came that was not told."""
-
-    def begin(self, connection: BaseDatabaseWrapper) -> None:
-        """Nothing to note."""
-
-    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> bool:
-        """Sleep for one pause, at most so long; False where it is known that nothing came."""
-        self._pause = max(min(self._pause * _GROWTH, Conf.POLL), _FIRST_POLL)
-        time.sleep(min(self._pause, seconds))
-        return True
-
-    def reset(self) -> None:
-        """Begin with short pauses again: something came."""
-        self._pause = 0.0
-
-
-class ChangeCounter(Poll):
-    """Looks at `PRAGMA data_version`, which changes when another connection commits (SQLite).
-
-    It costs some microseconds, and no writer has to wait for it.
-    """
-
-    def __init__(self, queue: str) -> None:
-        super().__init__(queue)
-        self._version: int | None = None
-
-    def begin(self, connection: BaseDatabaseWrapper) -> None:
-        """Note the counter."""
-        self._version = self._look(connection)
-
-    def wait(self, connection: BaseDatabaseWrapper, seconds: float) -> bool:
-        """Look again and again until the counter has changed, at most so long; True if it has."""
-        shortest, longest = _SQLITE_PAUSES
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._pause = min(max(self._pause * _GROWTH, shortest), longest)
-            time.sleep(min(self._pause, left))
-            if self._look(connection) != self._version:
-                return True
-        return False
-
-    @staticmethod
-    def _look(connection: BaseDatabaseWrapper) -> int:
-        connection.ensure_connection()
-        # Past Django's cursor, which costs more than the rest and logs every query for debugging.
-        with connection.wrap_database_errors:
-            (version,) = connection.connection.execute("PRAGMA data_version").fetchone()
-        return int(version)
 
 
 class Notifications(Poll):
@@ -184,7 +112,7 @@ class Notifications(Poll):
             raw.notifies.clear()
 
 
-_WATCHES = {"sqlite": ChangeCounter, "postgresql": Notifications}
+_WATCHES = {"sqlite": ChangeEvents, "postgresql": Notifications}
 
 
 def watch_for(connection: BaseDatabaseWrapper) -> type[Poll]:

@@ -1,12 +1,14 @@
 """What several files about one broker share."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils.module_loading import import_string
 
 from django_q.testing import BrokerSuite
+from tests.brokers.waited_at import WaitedAt, open_database
 from tests.servers import Relay, Server
 
 
@@ -59,3 +61,10 @@ def sqs_mail(amazon: Relay, make_sqs: Callable[..., Any]) -> Any:
     amazon.counts.clear()
     amazon.requests.clear()
     return broker
+
+
+@pytest.fixture
+def waited_at(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WaitedAt]:
+    """A database of SQLite, its journal kept as the test asks for, which mostly is WAL."""
+    with open_database(tmp_path / "site.sqlite3", getattr(request, "param", "WAL")) as made:
+        yield made
