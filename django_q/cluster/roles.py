@@ -12,6 +12,7 @@ from django_q.cluster.clerk import Clerk
 from django_q.cluster.concurrent import ConcurrentWorker
 from django_q.cluster.console import configure_logging
 from django_q.cluster.housekeeper import Housekeeper
+from django_q.cluster.page_cache import keep_small
 from django_q.cluster.settlement import Settlement
 from django_q.cluster.title import set_title
 from django_q.cluster.worker import Worker
@@ -39,5 +40,6 @@ def _make_worker(boot: Boot) -> Callable[[], None]:
 
 
 def _make_housekeeper(boot: Boot) -> Callable[[], None]:
+    keep_small()
     broker, stores = serving_broker(boot.queue), make_stores()
     return Housekeeper(boot, broker, Settlement(broker, stores), stores).run
