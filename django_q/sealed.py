@@ -25,6 +25,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "kwargs": dict,
     "started": datetime,
 }
+_USUAL = (str, str, tuple, dict, datetime)
 
 
 def seal_package(package: TaskPackage, queue: str, *, as_bytes: bool = False) -> str:
@@ -98,10 +99,7 @@ def open_package(payload: str, queue: str, *, at_any_age: bool = False) -> TaskP
             f"The package cannot be read: {type(error).__name__}: {_printable(error)}. "
             "Was a class or module that it needs moved or removed?"
         ) from error
-    _check_opened(_arrived(package))
-    if Conf.PACKAGE_MAX_AGE is not None and not at_any_age:
-        _check_age(package, signing.sealed_at(payload))
-    return cast(TaskPackage, package)
+    return _checked(package, payload, at_any_age=at_any_age)
 
 
 def open_plain(payload: str, queue: str) -> TaskPackage | None:
@@ -109,11 +107,11 @@ def open_plain(payload: str, queue: str) -> TaskPackage | None:
 
     None for any other, and for one that `open_package` would reject.
     """
-    if len(payload) > _SMALL or not signing.is_plain(payload):
+    if len(payload) > min(_SMALL, Conf.MAX_PACKAGE):
         return None
     try:
-        return open_package(payload, queue)
-    except PackageRejected:
+        return _checked(signing.unseal_plain(payload, "task", queue), payload)
+    except Exception:  # of those that are to be rejected, `open_package` will say why
         return None
 
 
@@ -161,6 +159,14 @@ def _check_age(package: TaskPackage, sealed: float) -> None:
         )
 
 
+def _checked(package: Any, payload: str, *, at_any_age: bool = False) -> TaskPackage:
+    """Give what a payload held as a task's package. Raises PackageRejected where it is none."""
+    _check_opened(_arrived(package))
+    if Conf.PACKAGE_MAX_AGE is not None and not at_any_age:
+        _check_age(package, signing.sealed_at(payload))
+    return cast(TaskPackage, package)
+
+
 def _arrived(package: Any) -> Any:
     """Undo what `_travelling` did, in place; a text that is no moment stays one."""
     if isinstance(package, dict) and type(package.get("started")) is str:
@@ -174,7 +180,9 @@ def _arrived(package: Any) -> Any:
 def _check_opened(package: Any) -> None:
     if not isinstance(package, dict):
         raise PackageRejected(f"The package holds a {type(package).__name__}, not a task.")
-    for key, kind in _KINDS.items():
+    # Mostly they are of just these types, which is quicker to see than what each one is.
+    is_usual = (*map(type, map(package.get, _KINDS)),) == _USUAL
+    for key, kind in () if is_usual else _KINDS.items():
         if not isinstance(package.get(key), kind):
             shown = _short(package.get(key))
             raise PackageRejected(f"The package has no usable {key!r}: {shown}.")

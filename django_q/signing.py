@@ -47,9 +47,11 @@ _TIME_SIZE, _DIGEST_SIZE = 6, 32
 _SIGNED_HEAD = 1 + _TIME_SIZE
 _HEAD_SIZE = _SIGNED_HEAD + _DIGEST_SIZE
 _HEAD_END = len(_BASE64) + _HEAD_SIZE // 3 * 4
+#: What the last letter of base64 may be, by the bytes that are left over: its other bits are zero.
+_LAST_LETTERS = {1: "AQgw", 2: "AEIMQUYcgkosw048"}
 #: Codes by which a pickle names a class or function from protocol 4 on (PEP 307, PEP 3154). Without
 #: one nothing in it can be called.
-_NAMING = (b"\x93", b"\x82", b"\x83", b"\x84")
+_NAMING = b"\x93\x82\x83\x84"
 #: What stood before the dot in our first format, and the kind that it is now.
 _FIRST_KINDS = {"~p": b"p", "~pz": b"P", "~j": b"j", "~jz": b"J"}
 
@@ -171,6 +173,23 @@ def unseal(text: str, purpose: str, queue: str) -> Any:
     return pickle.loads(data)
 
 
+def unseal_plain(text: str, purpose: str, queue: str) -> Any:
+    """As `unseal` where reading runs no code and expands nothing: JSON, or values as plain.
+
+    Of pickles those that Python wrote, from protocol 4 on, if no byte of it could name something.
+    Raises ValueError for any other text.
+    """
+    if text[:2] not in _OURS:
+        raise ValueError("It has an older format.")
+    kind, data = _checked(text, signer_for(Conf.version, purpose, queue))
+    if kind == b"j":
+        return json_format.loads(data)
+    if kind != b"p" or data[1:2] < b"\4" or data.translate(None, _NAMING) != data:
+        raise ValueError("Reading it may run code.")
+    check_pickles()
+    return pickle.loads(data)
+
+
 def _checked(text: str, signer: KeptSigner) -> tuple[bytes, bytes]:
     """Give kind and data of our format."""
     try:
@@ -186,17 +205,17 @@ def _checked(text: str, signer: KeptSigner) -> tuple[bytes, bytes]:
 
 def _parts(text: str) -> tuple[bytes, bytes]:
     """Give head and data of our format. Raises ValueError where they are no base64, or no bytes."""
-    if text.startswith(_BYTES):
+    if text.startswith(_BASE64):
+        signed = a2b_base64(text[len(_BASE64) :], strict_mode=True)
+        if (rest := len(signed) % 3) and text[-4:][rest] not in _LAST_LETTERS[rest]:
+            # Another last letter may stand for the same bytes.
+            raise ValueError("its last letter is not the one that we write")
+    elif text.startswith(_TEXT):
+        head = a2b_base64(text[len(_TEXT) : _HEAD_END], strict_mode=True)
+        return head, text[_HEAD_END:].encode()
+    else:
         signed = text[len(_BYTES) :].encode("latin-1")
-        return signed[:_HEAD_SIZE], signed[_HEAD_SIZE:]
-    head, data = a2b_base64(text[len(_BASE64) : _HEAD_END], strict_mode=True), text[_HEAD_END:]
-    if text.startswith(_TEXT):
-        return head, data.encode()
-    decoded = a2b_base64(data, strict_mode=True)
-    if (rest := len(decoded) % 3) and _base64(decoded[-rest:]) != data[-4:]:
-        # A last letter may stand for the same bytes as another one.
-        raise ValueError("its last letter is not the one that we write")
-    return head, decoded
+    return signed[:_HEAD_SIZE], signed[_HEAD_SIZE:]
 
 
 def _checked_first(text: str, signer: KeptSigner) -> tuple[bytes, bytes]:
@@ -245,28 +264,6 @@ def unchecked(text: str) -> tuple[bytes, bytes]:
     # Django Q's begins with a dot when it is compressed.
     kinds = _FIRST_KINDS | {"": b"P" if text.startswith(".") else b"p"}
     return kinds[kind], b64_decode(encoded.encode())
-
-
-def is_plain(text: str) -> bool:
-    """Tell whether reading this runs no code, nor expands anything: JSON, or values as plain.
-
-    Of pickles those that Python wrote, from protocol 4 on, if no byte of it could name something.
-    """
-    try:
-        if text.startswith(_BYTES):
-            kind, data = unchecked(text)
-        else:
-            kind = a2b_base64(text[len(_BASE64) : len(_BASE64) + 4])[:1]
-            is_pickle = kind == b"p" and text.startswith(_BASE64)
-            data = a2b_base64(text[_HEAD_END:]) if is_pickle else b""
-    except ValueError:
-        return False
-    if kind != b"p":
-        return kind == b"j" and text.startswith(_OURS)
-    for code in _NAMING:
-        if code in data:
-            return False
-    return data[1:2] >= b"\4"
 
 
 def as_text(text: str) -> str:
