@@ -4,7 +4,6 @@
 it can be written by the clerk, or by the housekeeper after the worker was killed.
 """
 
-import pickle
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 from django.db import router
 from django.db.models.signals import post_save
 
-from django_q import following, signals, uniqueness
+from django_q import following, plain_values, signals, uniqueness
 from django_q.brokers import Lease
 from django_q.conf import Conf, logger
 from django_q.executor import error_text, finished_package, guarded, send_signal
@@ -79,12 +78,12 @@ def pack(record: Record) -> bytes:
         row = list(record.row)
         for place in _MOMENTS:
             row[place] = row[place].timestamp() if row[place].tzinfo else row[place]
-    return pickle.dumps((row, *record[1:]), pickle.HIGHEST_PROTOCOL)
+    return plain_values.dumps((row, *record[1:]))
 
 
 def unpack(data: bytes) -> Record:
     """Give the record that was packed; only for bytes of our own memory."""
-    row, *rest = pickle.loads(data)
+    row, *rest = plain_values.loads(data)
     if row is None:
         return Record(None, *rest)
     for place in _MOMENTS:

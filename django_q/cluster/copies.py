@@ -4,10 +4,11 @@ It is written in turn to two copies, each with sequence number, length and CRC-3
 copy is whole while the newer is torn, and a torn one shows. Standard library only.
 """
 
-import pickle
 import struct
 import zlib
 from typing import Any
+
+from django_q import plain_values
 
 _COPY_HEADER = struct.Struct("<QII")  # sequence number, length, crc
 
@@ -23,22 +24,19 @@ class Copies:
     def write(self, values: tuple[Any, ...]) -> bool:
         """Write a tuple; False when it does not fit, and then nothing changed."""
         # Bare values: the class of a named tuple would cost as much as all of them.
-        data = pickle.dumps(tuple(values), protocol=pickle.HIGHEST_PROTOCOL)
-        end = _COPY_HEADER.size + len(data)
-        if end > self._size:
+        data = plain_values.dumps(tuple(values))
+        length = len(data)
+        if _COPY_HEADER.size + length > self._size:
             return False
-        self._sequence += 1
-        half = self._halves[self._sequence % 2]
-        half[_COPY_HEADER.size : end] = data
-        crc = zlib.crc32(data, self._sequence & 0xFFFFFFFF)
-        _COPY_HEADER.pack_into(half, 0, self._sequence, len(data), crc)
+        self._sequence = sequence = self._sequence + 1
+        header = _COPY_HEADER.pack(sequence, length, zlib.crc32(data, sequence & 0xFFFFFFFF))
+        self._halves[sequence % 2][: _COPY_HEADER.size + length] = header + data
         return True
 
     def read(self) -> tuple[Any, ...]:
         """Give the newest tuple that is whole; an empty one when there is none."""
         copies = self._read_all()
-        values: tuple[Any, ...] = pickle.loads(max(copies)[1]) if copies else ()
-        return values
+        return plain_values.loads(max(copies)[1]) if copies else ()
 
     def _read_all(self) -> list[tuple[int, bytes]]:
         found = []

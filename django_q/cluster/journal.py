@@ -33,6 +33,7 @@ class Journal:
     def __init__(self, view: memoryview) -> None:
         self._halves = (view[:JOURNAL_SIZE], view[JOURNAL_SIZE : 2 * JOURNAL_SIZE])
         self._current = 0
+        self._generations = [_INTEGER.unpack_from(half)[0] for half in self._halves]
         self._used = [8, 8]
         self._written = [0, 0]
         self._settled = [0, 0]
@@ -75,16 +76,14 @@ class Journal:
                 offset += length
 
     def _write(self, half: int, data: bytes) -> int:
-        view, offset = self._halves[half], self._used[half]
-        generation = _INTEGER.unpack_from(view)[0]
-        end = offset + _ENTRY_HEADER.size + len(data)
-        view[offset + _ENTRY_HEADER.size : end] = data
-        _ENTRY_HEADER.pack_into(view, offset, generation, len(data), zlib.crc32(data))
-        self._used[half] = end
+        offset, header = self._used[half], (self._generations[half], len(data), zlib.crc32(data))
+        entry = _ENTRY_HEADER.pack(*header) + data
+        self._used[half] = end = offset + len(entry)
+        self._halves[half][offset:end] = entry
         self._written[half] += 1
         return offset
 
     def _clear(self, half: int) -> None:
-        view = self._halves[half]
-        _INTEGER.pack_into(view, 0, _INTEGER.unpack_from(view)[0] + 1)
+        self._generations[half] += 1
+        _INTEGER.pack_into(self._halves[half], 0, self._generations[half])
         self._used[half] = 8

@@ -160,6 +160,13 @@ def test_a_record_is_plain_and_travels() -> None:
     assert b"Unshowable" not in pickle.dumps(prepared)
 
 
+def test_a_record_is_written_without_a_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, prepared = prepare(finished(group="g"), leased())
+    monkeypatch.setattr("django_q.plain_values.pickle.dumps", pytest.fail)
+
+    assert unpack(pack(prepared)) == prepared
+
+
 # What ends a package.
 
 

@@ -62,6 +62,14 @@ def test_a_mark_is_read_as_it_was_written(slot: Slot, board: Scoreboard, mark: A
     assert mark is None or isinstance(slot.read_mark().phase, Phase)  # type: ignore[union-attr]
 
 
+def test_a_mark_is_written_without_a_pickle(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_q.plain_values.pickle.dumps", pytest.fail)
+
+    slot.write_mark(a_mark())
+
+    assert slot.read_mark() == a_mark()
+
+
 def test_the_newest_mark_counts(slot: Slot) -> None:
     for number in range(100):
         slot.write_mark(a_mark(str(number)))
