@@ -40,6 +40,7 @@ class _Conf:
     _ALIASES: ClassVar[Mapping[str, str]] = {"PREFIX": "name", "COMPRESSED": "compress"}
     _DERIVED: ClassVar[Mapping[str, Callable[["_Conf"], Any]]] = {
         "SECRET_KEY": lambda conf: django_settings.SECRET_KEY,
+        "USE_TZ": lambda conf: django_settings.USE_TZ,
         "Q_STAT": lambda conf: f"django_q:{conf.PREFIX}:cluster",
         "QUEUE_LIMIT": lambda conf: conf._settings.queue_limit or conf.WORKERS**2,
         "conf": lambda conf: effective_settings(),

@@ -9,11 +9,10 @@ import functools
 import traceback
 import types
 from collections.abc import Callable, Coroutine, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.dispatch import Signal
-from django.utils import timezone
 
 from django_q import signals
 from django_q.conf import Conf, logger
@@ -67,7 +66,7 @@ def execute(
     What `around` raises, which is given the call of the task, is a failure as well. In place there
     is no limit, and no other run.
     """
-    started = timezone.now()
+    started = _now()
     limit = time_limit(package)
     token = enter(CurrentTask(package, started, None if in_place else limit, run))
     try:
@@ -82,9 +81,14 @@ def execute(
         leave(token)
 
 
+def _now() -> datetime:
+    """Give what `timezone.now` gives, which looks it up in Django's settings each time."""
+    return datetime.now(UTC if Conf.USE_TZ else None)
+
+
 def failure(package: TaskPackage, started: datetime, error: BaseException) -> Outcome:
     """Give the outcome of a run that raised this error."""
-    text, ended = error_text(error), timezone.now()
+    text, ended = error_text(error), _now()
     return Outcome(package, False, text, started, ended, error, _cause(error))
 
 
@@ -127,7 +131,7 @@ def _run(
         result = func(*task["args"], **task["kwargs"])
         if isinstance(result, types.CoroutineType):
             result = _await(task, result)
-    return Outcome(task, True, result, started, timezone.now())
+    return Outcome(task, True, result, started, _now())
 
 
 def _await(task: TaskPackage, coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -3,6 +3,7 @@
 import fnmatch
 import inspect
 import sys
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -106,6 +107,8 @@ def _check_path(role: str, func: Any) -> None:
 def function_of(package: Mapping[str, Any]) -> Callable[..., Any]:
     """Give what one run of a task calls. Raises PackageError when there is nothing."""
     func = find_function(package["func"])
+    if type(func) is types.FunctionType:
+        return func
     # A task of Django's framework is told of its run, since it may ask for its context.
     # Its class is asked: what stands in a function's place in tests has every attribute.
     bind = getattr(type(func), "bound_to_package", None)

@@ -18,6 +18,9 @@ class Place(NamedTuple):
     has_values: bool
 
 
+_IN_DATABASE = Place(True, False, True)
+
+
 def place_of(outcome: Outcome) -> Place:
     """Tell where the result of an outcome is to be kept."""
     package, success = outcome.package, outcome.success
@@ -27,7 +30,9 @@ def place_of(outcome: Outcome) -> Place:
     if cached:
         return Place(False, seconds_to_keep(cached), True)
     in_database = not success or _is_kept(package, is_a_part)
-    return Place(in_database, False, in_database or "gather" in package or is_a_part)
+    if in_database:
+        return _IN_DATABASE
+    return Place(False, False, "gather" in package or is_a_part)
 
 
 def _is_kept(package: TaskPackage, is_a_part: bool) -> bool:

@@ -31,10 +31,11 @@ def make_progress(done: float, total: float | None, text: str) -> Progress:
 class Run:
     """One run of a task. No locks: each attribute has one writer, and is written as a whole."""
 
-    __slots__ = ("began", "func", "is_cancelled", "package", "progress")
+    __slots__ = ("began", "func", "id", "is_cancelled", "package", "progress")
 
     def __init__(self, package: TaskPackage) -> None:
         self.package = package
+        self.id = package["id"]
         #: Dotted path of the function: the clerk does not ask the callable, whose code is not ours.
         self.func = function_path(package["func"])
         #: On the monotonic clock.
@@ -43,8 +44,3 @@ class Run:
         self.progress: Progress | None = None
         #: Somebody wants it to end; written by the clerk.
         self.is_cancelled = False
-
-    @property
-    def id(self) -> str:
-        """The task's id."""
-        return self.package["id"]

@@ -62,24 +62,21 @@ class SoftLimit:
 
     def __enter__(self) -> None:
         try:
-            self._enter()
+            if not self._is_installed:
+                signal.signal(signal.SIGALRM, self._handler)
+                self._is_installed = True
+            # In this order: a wish that comes in between is seen by one of the two.
+            self._guarded = self._call
+            if self._call and self._cancelled == self._call:
+                raise TaskCancelled
+            if not self._call or self._modules != len(sys.modules):
+                self._take_back()
+            if self._limit is not None:
+                self._due = time.monotonic() + self._limit
+                signal.setitimer(signal.ITIMER_REAL, max(self._limit, 1e-6))
         except BaseException:
             self.__exit__()
             raise
-
-    def _enter(self) -> None:
-        if not self._is_installed:
-            signal.signal(signal.SIGALRM, self._handler)
-            self._is_installed = True
-        # In this order: a wish that comes in between is seen by one of the two.
-        self._guarded = self._call
-        if self._call and self._cancelled == self._call:
-            raise TaskCancelled
-        if not self._call or self._modules != len(sys.modules):
-            self._take_back()
-        if self._limit is not None:
-            self._due = time.monotonic() + self._limit
-            signal.setitimer(signal.ITIMER_REAL, max(self._limit, 1e-6))
 
     def __exit__(self, *error: object) -> None:
         if self._call:

@@ -112,6 +112,8 @@ class Past:
         """Say why a package is not to be run again; None when it is."""
         if package["id"] in self._tracker.wishes:
             return Verdict(TEXT, FailureCause.CANCELLED)
+        if lease.deliveries == 1 and past.verdict is None and not past.deaths:
+            return None  # mostly: nothing has happened to it yet
         if past.verdict is not None:
             cause = FailureCause.CANCELLED if past.is_cancelled else FailureCause.TIMEOUT
             return Verdict(past.verdict, cause)

@@ -35,7 +35,7 @@ from django_q.following import last_entries
 from django_q.limit_options import LIMITS
 from django_q.package import Outcome, TaskPackage, function_path
 from django_q.recorder import Record, Stores, announce, pack, prepare
-from django_q.results.ledger import History
+from django_q.results.ledger import NO_HISTORY, History
 from django_q.results.rejected import Rejection
 from django_q.run import Run
 from django_q.sealed import open_plain
@@ -55,6 +55,7 @@ class Worker:
         self._soft_limit = SoftLimit()
         clerk.tracker.interrupt = self._soft_limit.cancel
         self._pid = os.getpid()
+        self._is_idle = True
         self._lifetime = Lifetime(name, slot)
         self._title = title_of(f"qcluster {Conf.CLUSTER_NAME} {name}")
 
@@ -108,6 +109,7 @@ class Worker:
         self._clerk.busy_since = 0.0
         self._slot.write_mark(None)
         self._slot.set("state", State.IDLE)
+        self._is_idle = True
         if self._title is not None:
             self._title.show_idle()
         self._clerk.wake()
@@ -115,12 +117,14 @@ class Worker:
     def _work(self, lease: Lease) -> None:
         self._clerk.busy_since = time.monotonic()
         package = self._begin(lease)
-        self._slot.set("state", State.BUSY)
+        if self._is_idle:
+            self._is_idle = False
+            self._slot.set("state", State.BUSY)
         if not self._may_start(lease):
             self._clerk.give_back(lease)
             return
         try:
-            past = History()
+            past = NO_HISTORY
             if lease.deliveries != 1:
                 past = self._look_up(lease)
                 self._mark(Phase.OPENING, lease)
@@ -271,11 +275,7 @@ class Worker:
             announce(outcome, record, self._soft_limit)
 
     def _conclude(
-        self,
-        lease: Lease,
-        outcome: Outcome,
-        soft_limit: SoftLimit,
-        committed: Record | None = None,
+        self, lease: Lease, outcome: Outcome, soft_limit: SoftLimit, committed: Record | None = None
     ) -> tuple[Outcome, Record]:
         """Make the record of an outcome, with all user code that belongs to that."""
         if os.getpid() != self._pid:

@@ -35,6 +35,10 @@ class History(NamedTuple):
         return self.reason == _CANCELLED
 
 
+#: That of a package which was never delivered before.
+NO_HISTORY = History()
+
+
 #: Begins the reason of a death that happened before the package was open.
 _OPENING = "while it was being opened: "
 #: The reason of a verdict that somebody asked for.

@@ -5,6 +5,8 @@ from typing import Any, NoReturn
 from unittest import mock
 
 import pytest
+from django.test import override_settings
+from django.utils import timezone
 
 from django_q import signals
 from django_q.exceptions import PackageError
@@ -31,6 +33,17 @@ def test_a_task_gives_its_value() -> None:
 
     assert (outcome.success, outcome.result, outcome.error) == (True, ((1,), {"b": 2}), None)
     assert outcome.started <= outcome.stopped
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_the_moments_of_a_run_are_as_django_gives_them(use_tz: bool) -> None:
+    with override_settings(USE_TZ=use_tz):
+        before = timezone.now()
+        outcome = run(tasks.noop)
+        after = timezone.now()
+
+    assert outcome.started.tzinfo is outcome.stopped.tzinfo is before.tzinfo
+    assert before <= outcome.started <= outcome.stopped <= after
 
 
 def test_a_coroutine_is_awaited() -> None:
