@@ -4,6 +4,7 @@ Used by the database store only. It decides nothing: errors come out as the data
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +23,10 @@ _LARGEST = 10**9
 _OVERHEAD = 8192
 #: Bytes that every server takes, so that none is asked: half of the smallest default of a MySQL.
 _NEVER_TOO_LARGE = 2**19
-_STARTED = Row._fields.index("started")
+#: Where a row has moments.
+_MOMENTS = [Row._fields.index(name) for name in ("started", "stopped", "enqueued", "run_at")]
+#: What ends the text of a moment in UTC.
+_UTC = "+00:00"
 #: Moments by which it is seen what a database's driver wants.
 _SAMPLES = (datetime(2026, 1, 2, 3, 4, 5, 67, UTC), datetime(1999, 12, 31, tzinfo=UTC))
 #: Columns that a run overwrites in the row of a failed one. `success` is not among them: MySQL
@@ -143,36 +147,31 @@ class RowWriter:
         return f" ON DUPLICATE KEY UPDATE {', '.join(parts)}"
 
     def _parameters(self, rows: Sequence[Row]) -> list[Values]:
+        if not rows:
+            return []
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
         adapt = self._adapter()
-        return [
-            (
-                *row[:_STARTED],
-                adapt(row.started),
-                adapt(row.stopped),
-                row.success,
-                row.attempt_count,
-                adapt(row.enqueued),
-                row.worker,
-                row.cause,
-                row.error,
-                row.priority,
-                None if row.run_at is None else adapt(row.run_at),
-            )
-            for row in rows
-        ]
+        for place in _MOMENTS:
+            columns[place] = adapt(columns[place])
+        return list(zip(*columns, strict=True))
 
-    def _adapter(self) -> Callable[[datetime], Any]:
-        """Give what turns a moment into the driver's value: three in each row."""
+    def _adapter(self) -> Callable[[Sequence[datetime | None]], list[Any]]:
+        """Give what turns a column of moments into the driver's values: four in each row."""
         plain = self._plain_adapter()
 
-        def quick(moment: datetime) -> Any:
-            return str(moment)[:-6] if moment.tzinfo is UTC else plain(moment)
+        def usual(moments: Sequence[datetime | None]) -> list[Any]:
+            return [moment and plain(moment) for moment in moments]
 
-        if self._connection.timezone is not UTC:
-            return plain
-        # 0.4 us instead of 1 where the text is wanted, without its "+00:00".
-        is_same = all(quick(moment) == plain(moment) for moment in _SAMPLES)
-        return quick if is_same else plain
+        def quick(moments: Sequence[datetime | None]) -> list[Any]:
+            texts = map(str, moments)
+            return [
+                text[: -len(_UTC)] if text.endswith(_UTC) else moment and plain(moment)
+                for moment, text in zip(moments, texts, strict=True)
+            ]
+
+        # A third of the work where the text is wanted, without its "+00:00".
+        is_same = self._connection.timezone is UTC and quick(_SAMPLES) == usual(_SAMPLES)
+        return quick if is_same else usual
 
     def _plain_adapter(self) -> Callable[[datetime], Any]:
         """Give what does so for any moment and database."""
@@ -195,17 +194,14 @@ class RowWriter:
         return adapted
 
     def _check_sizes(self, rows: Sequence[Row]) -> None:
-        if sum(_length(row.args, row.kwargs, row.result) for row in rows) <= _NEVER_TOO_LARGE:
+        values = itertools.chain.from_iterable((r.args, r.kwargs, r.result) for r in rows)
+        if sum(map(len, filter(None, values))) <= _NEVER_TOO_LARGE:
             return
         for row in rows:
             texts = row.args, row.kwargs, row.result
             # Quicker than `size_of`, and hardly ever more than this.
             if sum(map(len, filter(None, texts))) > _NEVER_TOO_LARGE:
                 check_size(self.alias, size_of(texts))
-
-
-def _length(args: str | None, kwargs: str | None, result: str | None) -> int:
-    return len(args or "") + len(kwargs or "") + len(result or "")
 
 
 def size_of(texts: Sequence[str | None]) -> int:

@@ -14,6 +14,7 @@ _MOMENTS = [
     datetime(2026, 1, 2, 3, 4, 5, 67, UTC),
     datetime(1999, 12, 31, tzinfo=UTC),
     datetime(2026, 7, 1, 12, 0, 0, 999_999, timezone(timedelta(hours=2))),
+    datetime(2026, 1, 1, 12, tzinfo=ZoneInfo("Europe/London")),
     datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/London")),
     datetime(2026, 7, 1, 12, tzinfo=UTC),
     datetime(2026, 7, 1, 12),
@@ -36,8 +37,8 @@ def test_moments_are_written_as_django_writes_them(
         writer = RowWriter(database)
         quick, plain = writer._adapter(), writer._plain_adapter()
 
-        written = [quick(moment) for moment in _MOMENTS]
+        written = quick([*_MOMENTS, None])
 
-        assert written == [plain(moment) for moment in _MOMENTS]
+        assert written == [*map(plain, _MOMENTS), None]
     for name in ("timezone", "timezone_name"):
         connection.__dict__.pop(name, None)
