@@ -1,5 +1,6 @@
 """Puts the parts of a child's role together. Runs in the child, after Django is set up."""
 
+import gc
 import os
 from collections.abc import Callable
 
@@ -19,6 +20,11 @@ from django_q.cluster.worker import Worker
 from django_q.conf import Conf
 from django_q.recorder import make_stores
 
+#: Objects that are made before the garbage collector looks for rings among them. Short tasks leave
+#: none, and with Python's 700 it took 3 of their 130 us (measured); those of some kilobytes each
+#: would be some megabytes.
+_YOUNG = 5000
+
 
 def make(boot: Boot) -> Callable[[], None]:
     """Make the object of a role; gives the call that runs it to its end."""
@@ -32,11 +38,19 @@ def make(boot: Boot) -> Callable[[], None]:
 def _make_worker(boot: Boot) -> Callable[[], None]:
     if Conf.CPU_AFFINITY:
         bind_to_processors(boot.slot - 1, Conf.CPU_AFFINITY, os.getpid())
+    _relax_collector()
     slot = boot.board.slot(boot.slot)
     broker, stores = serving_broker(boot.queue), make_stores()
     clerk = Clerk(broker, Settlement(broker, stores), boot.board, slot, boot.life)
     kind = Worker if boot.board.places == 1 else ConcurrentWorker
     return kind(boot.name, slot, clerk, stores).run
+
+
+def _relax_collector() -> None:
+    """Let the garbage collector look less often, unless the project has it look less still."""
+    young, *older = gc.get_threshold()
+    if 0 < young < _YOUNG:
+        gc.set_threshold(_YOUNG, *older)
 
 
 def _make_housekeeper(boot: Boot) -> Callable[[], None]:
