@@ -59,6 +59,12 @@ def kept_signer(version: int, salt: str) -> KeptSigner:
     return KeptSigner(key=first, fallback_keys=others, salt=salt)
 
 
+@functools.lru_cache(maxsize=64)
+def digest_for(version: int, purpose: str) -> Callable[..., bytes]:
+    """Give what signs for a purpose, whatever the project's name; `version` is that of `Conf`."""
+    return kept_signer(version, f"django_q/{purpose}").digest
+
+
 class _Mac:
     """The HMAC of `django.utils.crypto.salted_hmac`, written out as RFC 2104, 2 defines it.
 

@@ -30,7 +30,7 @@ from django_q import json_format
 from django_q.conf import Conf
 from django_q.disguise import DISGUISED
 from django_q.exceptions import PackageRejected
-from django_q.signer import KeptSigner, kept_signer, signer_for
+from django_q.signer import KeptSigner, digest_for, kept_signer, signer_for
 
 __all__ = ["BadSignature", "PickleSerializer", "SignedPackage", "seal", "unseal"]
 
@@ -229,7 +229,7 @@ def _checked_first(text: str, signer: KeptSigner) -> tuple[bytes, bytes]:
 
 def mac(purpose: str, *data: bytes) -> bytes:
     """Give the 32 bytes that stand for the data and this purpose, whatever the project's name."""
-    return kept_signer(Conf.version, f"django_q/{purpose}").digest(*data)
+    return digest_for(Conf.version, purpose)(*data)
 
 
 def is_genuine(data: bytes | memoryview, digest: bytes, purpose: str) -> bool:

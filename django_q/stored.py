@@ -126,9 +126,8 @@ def _sealed(value: Any) -> str:
                 raise
         else:
             return f"{body}:{b64_encode(signing.mac(_PURPOSE, body.encode())).decode()}"
-    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    mac = signing.mac(_PURPOSE, data, _MARK)
-    return b2a_base64(data + _MARK + mac, newline=False).decode()
+    data = pickle.dumps(value, pickle.HIGHEST_PROTOCOL) + _MARK
+    return b2a_base64(data + signing.mac(_PURPOSE, data), newline=False).decode()
 
 
 @lru_cache(maxsize=16)
