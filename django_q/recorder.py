@@ -249,7 +249,8 @@ def record(
     parts = [record.part for record in new if record.part]
     entries = [entry for record in records for entry in record.entries]
     for done in records:
-        entries += followed_entries(done.followers)
+        if done.followers:
+            entries += followed_entries(done.followers)
     shares = acknowledge is not None and broker_alias == stores.database.alias
 
     def within() -> None:

@@ -34,7 +34,7 @@ class Lease(tuple[str | None, str]):
 
     def __new__(cls, receipt: str | None, payload: str, id: str = "", deliveries: int = 1) -> Self:
         """Make the pair `(receipt, payload)` with what the broker knows beside it."""
-        lease = super().__new__(cls, (receipt, payload))
+        lease = tuple.__new__(cls, (receipt, payload))
         lease.id = id
         lease.deliveries = deliveries
         return lease

@@ -185,7 +185,10 @@ class Redis(RedisServer):
         """Remove what these receipts still hold."""
         keys = [self._packages, self._leases, self._holds]
         for pairs in batches.of_receipts(receipts):
-            self._count(scripts.ACKNOWLEDGE, keys, *pairs)
+            self._call(functools.partial(self._acknowledge, keys=keys, pairs=pairs))
+
+    def _acknowledge(self, connection: Any, keys: list[str], pairs: list[str]) -> None:
+        scripts.ACKNOWLEDGE.run(self._lines, keys, *pairs)
 
     def renew(self, receipts: Sequence[str]) -> list[str]:
         """Prolong what these receipts still hold."""

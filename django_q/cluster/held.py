@@ -35,7 +35,7 @@ class HeldLeases:
         already, by a lease of another server that keeps it, is in neither.
         """
         leases = self._without_held(leases)
-        self._leases |= {lease.receipt: lease for lease in leases if lease.receipt is not None}
+        self._leases |= {lease[0]: lease for lease in leases if lease[0] is not None}
         extra: list[Lease] = []
         while not self.write():
             half = len(leases) // 2

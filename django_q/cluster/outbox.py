@@ -113,18 +113,20 @@ class Outbox:
         done = self._settle_all(batch)
         rest = min(_REST * (time.monotonic() - began), _OLDEST_IF_SLOW)
         self._patience = max(rest, self._oldest_if_quick)
-        settled = {id(finished) for finished in done}
-        # In front, in their order: they are the oldest.
-        self._entries.extendleft(f for f in reversed(batch) if id(f) not in settled)
-        if len(done) == len(batch) and self._backoff.succeed():
+        if len(done) < len(batch):
+            settled = {id(finished) for finished in done}
+            # In front, in their order: they are the oldest.
+            self._entries.extendleft(f for f in reversed(batch) if id(f) not in settled)
+        elif self._backoff.succeed():
             logger.info("Results are saved again")
-        for finished in done:
-            if finished.place is not None:
-                self._journal.settle(finished.place)
-            if isinstance(finished.what, Record):
-                self._tracker.settled(finished.what)
-            if finished.settled is not None:
-                finished.settled.set()
+        knows_any = self._tracker.knows_any
+        for what, _, place, waiter in done:
+            if place is not None:
+                self._journal.settle(place)
+            if knows_any and isinstance(what, Record):
+                self._tracker.settled(what)
+            if waiter is not None:
+                waiter.set()
         return [finished.receipt for finished in done if finished.receipt is not None]
 
     def _settle_all(self, batch: list[Finished]) -> list[Finished]:
@@ -148,9 +150,10 @@ class Outbox:
         return done
 
     def _write(self, batch: list[Finished]) -> None:
-        complete = self._tracker.complete
-        records = [complete(f.what) for f in batch if isinstance(f.what, Record)]
+        records = [finished.what for finished in batch if isinstance(finished.what, Record)]
         if records:
+            if self._tracker.knows_any:
+                records = list(map(self._tracker.complete, records))
             self._settlement.settle(records)
         for finished in batch:
             if isinstance(finished.what, Rejection):

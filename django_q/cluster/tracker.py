@@ -92,6 +92,11 @@ class Tracker:
         if number != self._number and not self._backoff.is_waiting:
             self._patiently(lambda: self._hear(number))
 
+    @property
+    def knows_any(self) -> bool:
+        """Something is known of a task: else outcomes are `complete`, and nothing is forgotten."""
+        return bool(self._written or self.wishes)
+
     def complete(self, record: Record) -> Record:
         """Add to the record of an outcome what has to go with it. Idempotent."""
         task_id = self._known(record)
@@ -117,7 +122,7 @@ class Tracker:
 
     def _known(self, record: Record) -> str:
         """Give the id of a record's task where something is known of it; else an empty text."""
-        if not self._written and not self.wishes:
+        if not self.knows_any:
             return ""
         # A run that is followed by another one has no row.
         ids = [one.task_id for one in record.followers] if record.row is None else [record.row.id]
