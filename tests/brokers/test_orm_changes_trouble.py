@@ -45,6 +45,19 @@ def _notices(watch: ChangeCounter, waited_at: WaitedAt, times: int = 1) -> bool:
 
 @on_linux
 @pytest.mark.usefixtures("patient")
+def test_who_has_seen_no_event_goes_on_looking(waited_at: WaitedAt) -> None:
+    watch = ChangeEvents("queue")
+    watch.begin(waited_at.here)
+
+    # Long enough for pauses to have grown, if they did.
+    assert not watch.wait(waited_at.here, 1.0)
+
+    assert not watch._is_proven
+    assert watch._pause == orm_changes._LONG
+
+
+@on_linux
+@pytest.mark.usefixtures("patient")
 def test_where_events_never_come_commits_are_noticed_all_the_same(waited_at: WaitedAt) -> None:
     watch = ChangeEvents("queue")
     watch.begin(waited_at.here)
