@@ -2,7 +2,7 @@
 
 SQLite keeps up to two megabytes of pages for each connection. The housekeeper fills them in the
 course of some hundred thousand tasks, by counting and pruning, and hits few of them again: each
-commit of a worker makes all of them void. Without them it counts and prunes as fast (measured).
+commit of a worker makes all of them void.
 """
 
 from typing import Any
