@@ -55,14 +55,16 @@ def line(report: dict[str, Any]) -> str:
 
 def sentence(reports: Iterable[dict[str, Any]]) -> str:
     """The same of all tables together, for the page that shows them."""
-    took = moments(reports)
+    reports = list(reports)
+    telling = [report for report in reports if moments([report])]
+    took = moments(telling)
     if not took:
         return (
             "The machine of these tables is shared with others; how fast it was meanwhile, their"
             " files do not say."
         )
     return (
-        f"The machine of these tables is shared with others. As far as their files say, {LOOP} took"
-        f" {min(took):.1f} ms of CPU at its best and {max(took):.1f} ms at its worst, median"
-        f" {statistics.median(took):.1f}."
+        "The machine of these tables is shared with others. How fast it was meanwhile is told in"
+        f" {len(telling)} of {len(reports)} files: {LOOP} took {min(took):.1f} ms of CPU at its"
+        f" best and {max(took):.1f} ms at its worst, median {statistics.median(took):.1f}."
     )

@@ -25,6 +25,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "kwargs": dict,
     "started": datetime,
 }
+#: What these mostly are, in their order.
 _USUAL = (str, str, tuple, dict, datetime)
 
 
@@ -180,15 +181,19 @@ def _arrived(package: Any) -> Any:
 def _check_opened(package: Any) -> None:
     if not isinstance(package, dict):
         raise PackageRejected(f"The package holds a {type(package).__name__}, not a task.")
-    # Mostly they are of just these types, which is quicker to see than what each one is.
-    is_usual = (*map(type, map(package.get, _KINDS)),) == _USUAL
-    for key, kind in () if is_usual else _KINDS.items():
-        if not isinstance(package.get(key), kind):
-            shown = _short(package.get(key))
-            raise PackageRejected(f"The package has no usable {key!r}: {shown}.")
+    # Quicker to see than what each one is.
+    if tuple(map(type, map(package.get, _KINDS))) != _USUAL:
+        _check_kinds(package)
     func = package.get("func")
     if not 0 < len(package["id"]) <= 32 or not (isinstance(func, str) or callable(func)):
         raise PackageRejected("The package has no usable 'id' or 'func'.")
+
+
+def _check_kinds(package: dict[str, Any]) -> None:
+    for key, kind in _KINDS.items():
+        if not isinstance(package.get(key), kind):
+            shown = _short(package.get(key))
+            raise PackageRejected(f"The package has no usable {key!r}: {shown}.")
 
 
 def _why_unsealable(package: TaskPackage, error: Exception) -> str:

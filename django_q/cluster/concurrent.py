@@ -269,7 +269,6 @@ class ConcurrentWorker(Worker):
         waiting = clerk.inbox.qsize()
         if not self._under_way and not waiting:
             self._slot.set("state", State.IDLE)
-            self._is_idle = True
         if waiting in (0, clerk.low_water):
             clerk.wake()
 

@@ -55,7 +55,6 @@ class Worker:
         self._soft_limit = SoftLimit()
         clerk.tracker.interrupt = self._soft_limit.cancel
         self._pid = os.getpid()
-        self._is_idle = True
         self._lifetime = Lifetime(name, slot)
         self._title = title_of(f"qcluster {Conf.CLUSTER_NAME} {name}")
 
@@ -109,7 +108,6 @@ class Worker:
         self._clerk.busy_since = 0.0
         self._slot.write_mark(None)
         self._slot.set("state", State.IDLE)
-        self._is_idle = True
         if self._title is not None:
             self._title.show_idle()
         self._clerk.wake()
@@ -117,9 +115,7 @@ class Worker:
     def _work(self, lease: Lease) -> None:
         self._clerk.busy_since = time.monotonic()
         package = self._begin(lease)
-        if self._is_idle:
-            self._is_idle = False
-            self._slot.set("state", State.BUSY)
+        self._slot.set("state", State.BUSY)
         if not self._may_start(lease):
             self._clerk.give_back(lease)
             return

@@ -52,7 +52,13 @@ class RowWriter:
     def values(self, rows: Sequence[Row]) -> list[Values]:
         """Give what `insert` writes of rows. Raises DataError for one that is too large."""
         self._check_sizes(rows)
-        return self._parameters(rows)
+        if not rows:
+            return []
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        adapt = self._adapter()
+        for place in _MOMENTS:
+            columns[place] = adapt(columns[place])
+        return list(zip(*columns, strict=True))
 
     def insert(self, values: Sequence[Values]) -> None:
         """Write new rows in the fastest way; all or none, in the caller's transaction."""
@@ -145,15 +151,6 @@ class RowWriter:
         # A success stays one; over a failure, or over the same run, the new word is right.
         parts.append(f"{column['success']} = {column['success']} OR {new['success']}")
         return f" ON DUPLICATE KEY UPDATE {', '.join(parts)}"
-
-    def _parameters(self, rows: Sequence[Row]) -> list[Values]:
-        if not rows:
-            return []
-        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-        adapt = self._adapter()
-        for place in _MOMENTS:
-            columns[place] = adapt(columns[place])
-        return list(zip(*columns, strict=True))
 
     def _adapter(self) -> Callable[[Sequence[datetime | None]], list[Any]]:
         """Give what turns a column of moments into the driver's values: four in each row."""

@@ -185,10 +185,11 @@ def test_a_table_says_how_fast_the_machine_was() -> None:
 
 
 def test_all_tables_together_tell_of_the_best_and_the_worst_moment() -> None:
-    reports = [_report({"loop_ms_before": 24.0}, {}), _report({"loop_ms_after": 46.0})]
+    slow, quick = _report({"loop_ms_before": 46.0}, {}), _report({"loop_ms_after": 24.0})
 
-    told = pace.sentence(reports)
+    told = pace.sentence([slow, _report({}), quick])
 
+    assert " in 2 of 3 files: " in told
     assert "took 24.0 ms of CPU at its best and 46.0 ms at its worst, median 35.0" in told
 
 
