@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import threading
+import time
 import timeit
 from collections.abc import Callable
 from datetime import timedelta
@@ -112,11 +113,18 @@ def test_a_task_within_a_task_is_another() -> None:
     assert inner.deadline is None
 
 
-def test_it_costs_less_than_a_microsecond() -> None:
+def test_it_costs_as_little_as_some_dozen_empty_calls() -> None:
     package, now = build_package(look, (), {}, {}), timezone.now()
 
     def once() -> None:
         leave(enter(CurrentTask(package, now, None)))
 
-    # The best of many short rounds: others use this machine as well.
-    assert min(timeit.repeat(once, number=1000, repeat=50)) / 1000 < 1e-6
+    def nothing() -> None:
+        pass
+
+    def cost(call: Callable[[], None]) -> float:
+        return timeit.timeit(call, timer=time.thread_time, number=1000)
+
+    # In turns, and the best of many: machines are slower at times, and this one has other work.
+    turns = [(cost(once), cost(nothing)) for _ in range(50)]
+    assert min(turn[0] for turn in turns) < 60 * min(turn[1] for turn in turns)
