@@ -87,9 +87,9 @@ JOBS = (
     Job("enqueue", "redis", "ours,huey,dramatiq:bare", "rq,django-q2,taskiq,celery"),
     Job("enqueue", "postgres", "ours,pgqueuer,procrastinate", "django-q2,django-tasks-db"),
     Job("enqueue", "sqlite", "ours,huey,huey:loose", "django-q2,django-tasks-db"),
-    Job("memory", "redis", "ours", repeat=1, rest="--tasks 200000"),
-    Job("memory", "postgres", "ours", repeat=1, rest="--tasks 200000"),
-    Job("memory", "sqlite", "ours", repeat=1, rest="--tasks 200000"),
+    Job("memory", "redis", "ours,huey,django-q2", repeat=1, rest="--tasks 200000"),
+    Job("memory", "postgres", "ours,pgqueuer", repeat=1, rest="--tasks 200000"),
+    Job("memory", "sqlite", "ours,huey", repeat=1, rest="--tasks 200000"),
     Job("cpu", "redis", "ours,huey", "dramatiq:bare,taskiq,celery", rest="--tasks 400"),
     *(
         Job(

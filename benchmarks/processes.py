@@ -47,6 +47,18 @@ def precise_cpu_seconds(*roots: int) -> float:
     return total / 1e9
 
 
+def wake_ups(*roots: int) -> int:
+    """How often the threads that live have slept so far, and been woken."""
+    total = 0
+    for pid in tree(*roots):
+        with contextlib.suppress(OSError):
+            for task in (_PROC / str(pid) / "task").iterdir():
+                words = (task / "status").read_text().split()
+                # From man 5 proc: each time a thread waits, it switches by its own will.
+                total += int(words[words.index("voluntary_ctxt_switches:") + 1])
+    return total
+
+
 def pss(*roots: int) -> float:
     """Memory of the trees in MB, shared pages counted once (proportional set size)."""
     total = 0

@@ -1,6 +1,9 @@
 """What a cluster needs of memory, whether it grows, and what its idling costs.
 
-The first value is taken after a tenth of the tasks, the last after all of them.
+The first value is taken after a tenth of the tasks, the last after all of them. What idling costs
+is wake-ups, and what one costs depends on the machine: where processors are shared with others,
+and halted meanwhile, all is cold after it. So it is told how many there were, and what each costs a
+process of Python that does nothing else.
 """
 
 import dataclasses
@@ -15,13 +18,17 @@ CONCURRENCY = 0
 SCALED = True
 #: Seconds before an idle cluster is watched, in which pollers back off; less for a short look.
 _REST = 5.0
+#: In them this process wakes so often, with nothing to do.
+_WAKES = 25
 FIGURES = (
     Figure("first_pss_mb", "PSS MB", 1, more_is_better=False),
     Figure("pss_mb", "PSS MB after ten times the tasks", 1),
     Figure("growth_percent", "growth %", 1),
     Figure("processes", "processes"),
     Figure("idle_cpu_percent", "idle: % of a core", 2, more_is_better=False),
+    Figure("idle_wake_ups", "wake-ups/s", 1),
     Figure("idle_server_cpu_percent", "server, idle: % of a core", 2),
+    Figure("bare_wake_us", "a bare wake-up, CPU us"),
 )
 
 
@@ -61,13 +68,24 @@ def run(stage: Stage, options: Options) -> dict[str, float]:
 
 
 def _idling(stage: Stage, seconds: float) -> dict[str, float]:
-    time.sleep(min(_REST, seconds))
+    bare_wake_us = _bare_wake_us(min(_REST, seconds))
     groups = {"idle_cpu_percent": stage.roots, "idle_server_cpu_percent": stage.server}
     before = {name: processes.precise_cpu_seconds(*pids) for name, pids in groups.items()}
+    wake_ups = processes.wake_ups(*stage.roots)
     began = time.perf_counter()
     time.sleep(seconds)
     took = time.perf_counter() - began
-    return {
+    percents = {
         name: 100 * (processes.precise_cpu_seconds(*pids) - before[name]) / took
         for name, pids in groups.items()
     }
+    wake_ups = processes.wake_ups(*stage.roots) - wake_ups
+    return {**percents, "idle_wake_ups": wake_ups / took, "bare_wake_us": bare_wake_us}
+
+
+def _bare_wake_us(seconds: float) -> float:
+    """Rest for so long, and give what each wake-up meanwhile has cost this process."""
+    began = time.process_time()
+    for _ in range(_WAKES):
+        time.sleep(seconds / _WAKES)
+    return (time.process_time() - began) / _WAKES * 1e6

@@ -2,7 +2,8 @@
 
 A cursor of Django on one of psycopg takes some 100 us for a statement, psycopg without a cursor 25
 (https://www.psycopg.org/psycopg3/docs/api/pq.html). And a text of many packages is quoted, decoded
-and read by none of the three. For producers, whose tasks are seldom more than that.
+and read by none of the three. For producers, whose tasks are seldom more than that, and for the
+claim of the one row that an idle worker is told of.
 """
 
 import functools
@@ -63,11 +64,22 @@ def insert(connection: BaseDatabaseWrapper, key: str, payloads: Sequence[str]) -
     packed = payloads[0] if is_one else as_lines(payloads)
     if packed is None or not is_open(connection, values := [key, packed, channel(key)]):
         return None
-    return list(map(int, fetch(connection, text, values)))
+    return [int(id) for id, *_ in fetch(connection, text, values)]
 
 
-def fetch(connection: BaseDatabaseWrapper, text: str, values: Sequence[str]) -> list[str]:
-    """Run a statement that gives rows; the first value of each. Raises Django's database errors.
+def claim_told(
+    connection: BaseDatabaseWrapper, values: Sequence[float | int | str]
+) -> list[tuple[int, str, int]] | None:
+    """Run the statement of this name: id, payload, deliveries. None where this way is closed."""
+    texts = list(map(str, values))
+    if not is_open(connection, texts):
+        return None
+    claimed = fetch(connection, _numbered(statements(connection).claim_told), texts)
+    return [(int(id), payload, int(deliveries)) for id, payload, deliveries in claimed]
+
+
+def fetch(connection: BaseDatabaseWrapper, text: str, values: Sequence[str]) -> list[list[str]]:
+    """Run a statement that gives rows without NULL. Raises Django's database errors.
 
     `$1`, `$2`... stand for the values. The server keeps it prepared where it comes often. May be
     interrupted by signals, as cursors may.
@@ -81,7 +93,18 @@ def fetch(connection: BaseDatabaseWrapper, text: str, values: Sequence[str]) -> 
             result, _ = _result(connection)
         if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
             raise psycopg.errors.error_from_result(result)
-    return [result.get_value(row, 0).decode() for row in range(result.ntuples)]
+    columns = range(result.nfields)
+    return [
+        [result.get_value(row, column).decode() for column in columns]
+        for row in range(result.ntuples)
+    ]
+
+
+@functools.cache
+def _numbered(text: str) -> str:
+    """Give a statement for cursors, with `%s` for each value, in the form of `fetch`."""
+    head, *parts = text.split("%s")
+    return head + "".join(f"${number}{part}" for number, part in enumerate(parts, 1))
 
 
 def _may_prepare(connection: BaseDatabaseWrapper) -> bool:

@@ -145,7 +145,10 @@ class Rows:
     def claim_told(self, id: int, token: str) -> list[tuple[int, str, int]]:
         """Lend the row that a notification named; nothing when somebody else was quicker."""
         values = [self._moment(Conf.RETRY), token, id, self._key, self._moment()]
-        return [row[:3] for row in self._fetch(self._sql.claim_told, values)]
+        claimed = orm_direct.claim_told(self._connection, values)
+        if claimed is None:
+            claimed = [row[:3] for row in self._fetch(self._sql.claim_told, values)]
+        return claimed
 
     def _claim_in_steps(
         self, limit: int, token: str, ready: list[int] | None

@@ -2,8 +2,10 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,10 @@ def test_a_drain_proves_its_tasks_and_tells_what_they_cost(tmp_path: Path) -> No
         ("latency --tasks 5", {"p50_ms", "p95_ms", "p99_ms"}),
         ("io --tasks 60", {"settled_per_second"}),
         ("cpu --tasks 20", {"against_bare"}),
-        ("memory --tasks 100 --idle 0.2", {"first_pss_mb", "growth_percent", "idle_cpu_percent"}),
+        (
+            "memory --tasks 100 --idle 0.2",
+            {"first_pss_mb", "growth_percent", "idle_cpu_percent", "idle_wake_ups", "bare_wake_us"},
+        ),
         ("backlog --tasks 60 --backlog 30,200 --old-results 500", {"settled_per_second"}),
         ("payload --tasks 50 --payload 100000", {"megabytes_per_second"}),
         ("growth --tasks 100 --workers 1", {"settled_per_second", "workers_cpu_us_per_task"}),
@@ -70,6 +75,15 @@ def test_every_other_measure_gives_its_figures(words: str, names: set[str], tmp_
     assert rows
     assert rows[0]["median"].keys() >= names
     assert all(row["median"] for row in rows)
+
+
+def test_each_sleep_of_a_process_is_a_wake_up() -> None:
+    before = processes.wake_ups(os.getpid())
+
+    for _ in range(20):
+        time.sleep(0.001)
+
+    assert processes.wake_ups(os.getpid()) >= before + 20
 
 
 def test_the_plan_asks_only_for_what_there_is() -> None:

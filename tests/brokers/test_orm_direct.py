@@ -1,6 +1,7 @@
 """The short way of a statement to PostgreSQL gives what a cursor gives."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
@@ -12,7 +13,9 @@ from django.utils import timezone
 
 from django_q.brokers import orm_direct
 from django_q.brokers.orm import ORM
+from django_q.brokers.orm_rows import Rows
 from django_q.brokers.orm_wait import channel
+from django_q.conf import Conf
 from django_q.exceptions import BrokerError
 from django_q.models import OrmQ
 from django_q.testing import BrokerSuite
@@ -184,6 +187,29 @@ def test_priorities_and_delays_go_the_plain_way(broker: ORM, direct: mock.Mock) 
 
 
 @on_postgres
+@pytest.mark.parametrize("payload", ["payload: %s $1 \\ '", "Gr\u00fc\u00dfe", ""])
+def test_the_row_that_was_told_is_claimed_the_short_way_as_by_a_cursor(
+    broker: ORM, direct: mock.Mock, payload: str
+) -> None:
+    one, other = map(int, broker.enqueue_many([payload] * 2))
+    rows = Rows(connection_of(broker), broker.list_key)
+    direct.reset_mock()
+
+    short = rows.claim_told(one, "a token")
+    assert direct.call_count == 1
+    with mock.patch.object(orm_direct, "is_open", lambda *args: False):
+        plain = rows.claim_told(other, "a token")
+    assert direct.call_count == 1
+
+    assert (short, plain) == ([(one, payload, 1)], [(other, payload, 1)])
+    lent = list(OrmQ.objects.using(broker.alias).filter(id__in=[one, other]).order_by("id"))
+    assert [(row.token, row.deliveries) for row in lent] == [("a token", 1)] * 2
+    assert 0 <= (lent[1].lock - lent[0].lock).total_seconds() < 1
+    assert lent[0].lock > timezone.now() + timedelta(seconds=Conf.RETRY - 30)
+    assert rows.claim_told(one, "another") == []
+
+
+@on_postgres
 def test_a_refusal_is_an_error_of_django_and_leaves_the_connection_in_use(broker: ORM) -> None:
     connection = connection_of(broker)
     assert orm_direct.is_open(connection, [])
@@ -192,7 +218,7 @@ def test_a_refusal_is_an_error_of_django_and_leaves_the_connection_in_use(broker
         orm_direct.fetch(connection, "SELECT $1 FROM nowhere", ["a"])
 
     assert caught.value.__cause__.sqlstate == "42P01"  # type: ignore[union-attr]
-    assert orm_direct.fetch(connection, "SELECT $1::text", ["a"]) == ["a"]
+    assert orm_direct.fetch(connection, "SELECT $1::text", ["a"]) == [["a"]]
     assert broker.queue_size() == 0
 
 

@@ -108,7 +108,7 @@ def test_a_table_that_has_changed_is_read_all_the_same(broker: ORM) -> None:
         cursor.execute("ALTER TABLE changing ALTER seen TYPE text")
     after = [orm_direct.fetch(connection, text, ["a"]) for _ in range(9)]
 
-    assert before == after == [["7"]] * 9
+    assert before == after == [[["7"]]] * 9
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE changing")
 
@@ -123,7 +123,7 @@ def test_a_prepared_statement_is_refused_as_any_other(broker: ORM) -> None:
         with pytest.raises(DataError, match="division by zero"):
             orm_direct.fetch(connection, text, ["0"])
 
-    assert orm_direct.fetch(connection, text, ["1"]) == ["1"]
+    assert orm_direct.fetch(connection, text, ["1"]) == [["1"]]
     assert prepared(connection) == 1
 
 
