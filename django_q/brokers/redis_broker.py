@@ -22,7 +22,6 @@ from django_q.brokers.partly import partly
 from django_q.brokers.redis_connect import is_cluster
 from django_q.brokers.redis_flight import Flight
 from django_q.brokers.redis_lend import LEASE, lend_at_bell
-from django_q.brokers.redis_lines import Lines, is_plain
 from django_q.brokers.redis_server import RedisServer, payload_of, text
 from django_q.conf import Conf
 from django_q.disguise import to_wire
@@ -103,23 +102,6 @@ class Redis(RedisServer):
                 self._call(flight, again=flight.may_be_repeated)
 
         return land
-
-    @functools.cached_property
-    def _lines(self) -> Any:
-        """What runs the scripts of most calls: the client where it is somebody's, or special."""
-        return Lines(self.connection) if self._has_lines else self.connection
-
-    @functools.cached_property
-    def _has_lines(self) -> bool:
-        return type(self).get_connection is RedisServer.get_connection and is_plain()
-
-    def close(self) -> None:
-        """Close the connections; the next use makes new ones."""
-        lines = self.__dict__.pop("_lines", None)
-        self.__dict__.pop("_has_lines", None)
-        if isinstance(lines, Lines):
-            lines.close()
-        super().close()
 
     # -- lending ----------------------------------------------------------------------------
 
@@ -261,7 +243,7 @@ class Redis(RedisServer):
         keys = [self._ids, self._leases, self._delayed, self._ghosts, self._ranked, self._later]
 
         def work(connection: Any) -> tuple[int, int]:
-            waiting, leased = scripts.SIZES.run(connection, keys + self._plain_of(connection))
+            waiting, leased = scripts.SIZES.run(self._lines, keys + self._plain_of(connection))
             return int(waiting), int(leased)
 
         return self._call(work)

@@ -154,7 +154,7 @@ def lend_at_bell(
         connection.blpop([bell], seconds)
         return LEASE.run(connection, keys, *args)
     if isinstance(connection, Lines):
-        rung, reply = connection.pair(("BLPOP", bell, seconds), LEASE.words(keys, *args))
+        rung, reply = connection.together(("BLPOP", bell, seconds), LEASE.words(keys, *args))
     else:
         with connection.pipeline(transaction=False) as pipeline:
             pipeline.blpop([bell], seconds)

@@ -1,6 +1,6 @@
 """The short way to the server for what each task needs, past the client of redis-py.
 
-Producers keep packages by it, and workers wait for them.
+Producers keep packages by it, workers wait for them, and idle clusters say how they are.
 
 For each command that client takes a connection from its pool, asks the kernel whether it is still
 good, and keeps counts for those who observe it: about as much work as the command itself. Here a
@@ -58,12 +58,13 @@ class Lines:
         self._idle: list[Any] = []
         self._pid = os.getpid()
 
-    def pair(self, first: tuple[Any, ...], second: tuple[Any, ...]) -> list[Any]:
-        """Send two commands as one; their replies, or in their places what the server refused."""
+    def together(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Send commands as one; their replies, or in their places what the server refused."""
         line = self._take()
         try:
-            line.send_packed_command([*_packed(line, first), *_packed(line, second)])
-            replies = [_reply(line), _reply(line)]
+            packed = [piece for words in commands for piece in _packed(line, words)]
+            line.send_packed_command(packed)
+            replies = [_reply(line) for _ in commands]
         except redis.ConnectionError:
             self.close()
             raise

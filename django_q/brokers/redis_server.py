@@ -1,5 +1,6 @@
-"""What the two Redis brokers share: connecting, errors in our words, ping, name, heartbeats."""
+"""What the two Redis brokers share: connections, errors in our words, ping, name, heartbeats."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from django_q.brokers.base import Broker
 from django_q.brokers.deadline import PING_LIMIT, call_within
 from django_q.brokers.misread import MISREAD, not_understood, text_of
 from django_q.brokers.redis_connect import connect, is_cluster
+from django_q.brokers.redis_lines import Lines, is_plain
 from django_q.conf import Conf
 from django_q.disguise import from_wire
 
@@ -39,8 +41,21 @@ class RedisServer(Broker):
         """Make a client of redis-py from the settings; a subclass may make its own."""
         return connect()
 
+    @functools.cached_property
+    def _lines(self) -> Any:
+        """The short way to the server; the client where it is somebody's, or special."""
+        return Lines(self.connection) if self._has_lines else self.connection
+
+    @functools.cached_property
+    def _has_lines(self) -> bool:
+        return type(self).get_connection is RedisServer.get_connection and is_plain()
+
     def close(self) -> None:
         """Close the connections; the next use makes new ones."""
+        lines = self.__dict__.pop("_lines", None)
+        self.__dict__.pop("_has_lines", None)
+        if isinstance(lines, Lines):
+            lines.close()
         connection = self.__dict__.pop("connection", None)
         if connection is not None:
             # Leaves the pool of django-redis alone.
@@ -83,12 +98,21 @@ class RedisServer(Broker):
 
     def set_stat(self, key: str, value: str, timeout: int) -> None:
         """Keep a heartbeat in a key of its own, and the key in the set `Conf.Q_STAT`."""
+        commands = [
+            ("SET", key, value, "EX", timeout),
+            ("SADD", Conf.Q_STAT, key),
+            ("EXPIRE", Conf.Q_STAT, STAT_INDEX_LIFE),
+        ]
 
         def work(connection: Any) -> None:
+            if self._has_lines:
+                replies = self._lines.together(*commands)
+                if refused := [reply for reply in replies if isinstance(reply, Exception)]:
+                    raise refused[0]
+                return
             with connection.pipeline(transaction=False) as pipeline:
-                pipeline.set(key, value, ex=timeout)
-                pipeline.sadd(Conf.Q_STAT, key)
-                pipeline.expire(Conf.Q_STAT, STAT_INDEX_LIFE)
+                for words in commands:
+                    pipeline.execute_command(*words)
                 pipeline.execute()
 
         self._call(work)

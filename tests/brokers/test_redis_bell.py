@@ -192,11 +192,11 @@ def test_a_refusal_in_the_middle_of_two_commands_leaves_the_line_in_use(redis_ur
     q_cluster(redis=redis_url)
     broker = Redis("mail")
     try:
-        refused, told = broker._lines.pair(("LPUSH", "a"), ("ECHO", "b"))
+        refused, told = broker._lines.together(("LPUSH", "a"), ("ECHO", "b"))
 
         assert isinstance(refused, redis.ResponseError)
         assert told == b"b"
-        assert broker._lines.pair(("ECHO", "c"), ("ECHO", "d")) == [b"c", b"d"]
+        assert broker._lines.together(("ECHO", "c"), ("ECHO", "d")) == [b"c", b"d"]
         assert len(broker._lines._idle) == 1
     finally:
         broker.close()

@@ -226,6 +226,38 @@ def test_heartbeats_of_the_dead_leave_the_set(redis_url, q_cluster, make):
     assert 0 < broker.connection.ttl(f"{Conf.Q_STAT}:live") <= 30
 
 
+@BOTH
+def test_a_heartbeat_by_lines_is_kept_as_by_the_client(redis_url, q_cluster, make, broker_class):
+    q_cluster(redis=redis_url)
+    broker = make(broker_class)
+    kept = []
+
+    for has_lines in (True, False):
+        broker.__dict__["_has_lines"] = has_lines
+        broker.set_stat(f"{Conf.Q_STAT}:one", "Grüße", 5)
+        lives = [broker.connection.ttl(key) for key in (f"{Conf.Q_STAT}:one", Conf.Q_STAT)]
+        kept.append((broker.get_stats(f"{Conf.Q_STAT}:*"), [0 < life <= 86_400 for life in lives]))
+        assert 3 <= lives[0] <= 5
+        assert (len(broker.__dict__["_lines"]._idle) if has_lines else 1) == 1
+        broker.connection.delete(f"{Conf.Q_STAT}:one", Conf.Q_STAT)
+
+    assert kept == [(["Grüße"], [True, True])] * 2
+
+
+@BOTH
+@pytest.mark.parametrize("has_lines", [True, False])
+def test_a_heartbeat_that_the_server_refuses_is_told(
+    redis_url, q_cluster, make, broker_class, has_lines
+):
+    q_cluster(redis=redis_url)
+    broker = make(broker_class)
+    broker.__dict__["_has_lines"] = has_lines
+    broker.connection.set(Conf.Q_STAT, "no set")
+
+    with pytest.raises(BrokerError, match="WRONGTYPE"):
+        broker.set_stat(f"{Conf.Q_STAT}:one", "alive", 5)
+
+
 def test_a_connection_reads_no_files_of_packages(redis_url, q_cluster, make, monkeypatch):
     q_cluster(redis=redis_url)
     looked_up = []
