@@ -90,7 +90,7 @@ JOBS = (
     Job("memory", "redis", "ours,huey,django-q2", repeat=1, rest="--tasks 200000"),
     Job("memory", "postgres", "ours,pgqueuer", repeat=1, rest="--tasks 200000"),
     Job("memory", "sqlite", "ours,huey", repeat=1, rest="--tasks 200000"),
-    Job("cpu", "redis", "ours,huey", "dramatiq:bare,taskiq,celery", rest="--tasks 400"),
+    Job("cpu", "redis", "ours,huey", "dramatiq:bare,taskiq,celery", rest="--tasks 1000"),
     *(
         Job(
             "backlog",

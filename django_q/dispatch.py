@@ -3,6 +3,7 @@
 Called by producers, by clerks for what follows a task, and by the housekeeper for what is due.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -10,6 +11,7 @@ from django.db import router
 from django.utils import timezone
 
 from django_q.brokers import Broker
+from django_q.brokers.partly import partly, taken_before
 from django_q.elements import foreseen, named
 from django_q.exceptions import PackageError
 from django_q.models import Delayed, Task
@@ -87,21 +89,30 @@ def dispatch(broker: Broker, packages: Sequence[Follower]) -> None:
     """Send packages of one queue, in one call for each delay and priority.
 
     What the broker cannot hold back itself, or not for so long, is kept in the database until it
-    is due: see `django_q.cluster.delayed`. Raises what the broker raises, and ResultsUnavailable.
+    is due: see `django_q.cluster.delayed`. Raises what the broker raises, and ResultsUnavailable;
+    of what was sent before, `taken_before` the error tells the places.
     """
     if len(packages) == 1 and not (packages[0].delay or packages[0].priority):
         broker.enqueue_many([packages[0].payload])
         return
-    groups: dict[tuple[float, int], list[Follower]] = {}
-    for package in packages:
+    groups: dict[tuple[float, int], list[int]] = {}
+    for place, package in enumerate(packages):
         # Who sent a task was told if the broker knows no priorities; what follows it goes on.
         priority = package.priority if broker.can_prioritise else 0
-        groups.setdefault((max(0.0, package.delay), priority), []).append(package)
-    for (delay, priority), members in groups.items():
-        if delay and not _holds_back(broker, delay):
-            _keep(broker.list_key, members)
-        else:
-            _send(broker, [member.payload for member in members], delay, priority)
+        groups.setdefault((max(0.0, package.delay), priority), []).append(place)
+    try:
+        with partly() as sent:
+            for (delay, priority), places in groups.items():
+                members = [packages[place] for place in places]
+                if delay and not _holds_back(broker, delay):
+                    _keep(broker.list_key, members)
+                else:
+                    _send(broker, [member.payload for member in members], delay, priority)
+                sent += [member.payload for member in members]
+    except Exception as error:
+        order = list(itertools.chain(*groups.values()))
+        error.taken = [order[place] for place in taken_before(error)]  # type: ignore[attr-defined]
+        raise
 
 
 class Flights:

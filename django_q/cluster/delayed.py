@@ -3,7 +3,8 @@
 Used by the housekeeper, for all queues of its cluster. A package is claimed, handed to the broker
 and forgotten in one transaction, so that of several clusters one does it. A housekeeper that is
 killed between the second and the third leaves one that is sent again: it is marked, so that a
-worker looks whether it is done already.
+worker looks whether it is done already. Of a batch that its broker took in part, that part is
+forgotten.
 """
 
 import math
@@ -14,6 +15,7 @@ from django.db import connections, router, transaction
 from django.utils import timezone
 
 from django_q.brokers import Broker
+from django_q.brokers.partly import taken_before
 from django_q.conf import logger
 from django_q.dispatch import dispatch
 from django_q.exceptions import BrokerError, PayloadTooLarge
@@ -77,16 +79,34 @@ class DelayedPackages:
     def _hand_on(self, queue: str, most: int) -> int:
         """Send what is due, up to so many packages; how many."""
         claimed: list[Delayed] = []
+        trouble: Exception | None = None
         try:
             with told(self._alias, _CANNOT), transaction.atomic(using=self._alias):
                 claimed = self._claim(queue, most)
-                dispatch(self._broker.of_queue(queue), [_follower(row) for row in claimed])
-                self._forget(claimed)
+                trouble = self._send(self._broker.of_queue(queue), claimed)
+            if trouble is not None:
+                raise trouble
         except PayloadTooLarge as error:
             if len(claimed) > 1:
                 return sum(self._hand_on(queue, 1) for _ in claimed)
             self._reject(claimed[0], error)
         return len(claimed)
+
+    def _send(self, broker: Broker, claimed: list[Delayed]) -> Exception | None:
+        """Send, and forget what the broker has; gives the error of one that went away half-way.
+
+        Raises it where nothing is to be forgotten: what was sent goes back with the transaction.
+        """
+        trouble, sent = None, claimed
+        try:
+            dispatch(broker, [_follower(row) for row in claimed])
+        except Exception as error:  # a broker of one's own raises what its client raises
+            sent = [claimed[place] for place in taken_before(error)]
+            if not sent or getattr(broker, "alias", None) == self._alias:
+                raise
+            trouble = error
+        self._forget(sent)
+        return trouble
 
     def _claim(self, queue: str, most: int) -> list[Delayed]:
         rows = Delayed.objects.using(self._alias)

@@ -1,5 +1,6 @@
 """What the housekeeper makes of packages that were kept until they are due."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from django.db import connections
 from django.utils import timezone
 
 from django_q.brokers.memory import Memory
+from django_q.brokers.partly import partly
 from django_q.cluster.delayed import DelayedPackages
 from django_q.cluster.duty import Duty, News
 from django_q.exceptions import BrokerUnavailable, PayloadTooLarge
@@ -24,14 +26,21 @@ class Picky(Memory):
     """Takes no package that is called "large", and none at all when it is away."""
 
     is_away = False
+    #: Packages that it takes until it goes away, by turns as several calls of a client would.
+    takes: float = math.inf
     calls = 0
 
     def enqueue_many(self, tasks: Any, *, delay: float = 0.0, priority: int = 0) -> list[str]:
-        """Keep them all, or none."""
+        """Keep them all, or none; but for those that it takes before it goes away."""
         payloads = list(tasks)
         self.calls += 1
         if self.is_away:
             raise BrokerUnavailable("Away.")
+        if len(payloads) > self.takes:
+            with partly() as kept:
+                kept += super().enqueue_many(payloads[: int(self.takes)], priority=priority)
+                raise BrokerUnavailable("Went away.")
+        self.takes -= len(payloads)
         if "large" in payloads:
             raise PayloadTooLarge("Too large.")
         return super().enqueue_many(payloads, priority=priority)
@@ -102,6 +111,23 @@ def test_nothing_is_lost_while_the_broker_is_away(broker: Picky) -> None:
     delayed.look()
 
     assert came(broker) == ["a"]
+    assert not Delayed.objects.exists()
+
+
+@pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
+def test_what_the_broker_took_before_it_went_away_is_not_sent_again(broker: Picky) -> None:
+    for payload, priority in [("a", 5), ("b", 5), ("c", 0), ("d", 0), ("e", 0)]:
+        later(payload, -1, priority)
+    broker.takes = 3
+    delayed = DelayedPackages(broker)
+
+    with pytest.raises(BrokerUnavailable, match="Went away"):
+        delayed.look()
+    assert list(Delayed.objects.order_by("payload").values_list("payload", flat=True)) == ["d", "e"]
+    broker.takes = math.inf
+    delayed.look()
+
+    assert came(broker) == ["a", "b", "c", "d", "e"]
     assert not Delayed.objects.exists()
 
 
