@@ -6,7 +6,8 @@ Run by `tests/test_architecture.py` as a script, in a fresh interpreter:
 
 prints a JSON object: module to list of findings, empty when the import did nothing but define.
 `bare`: Django has no settings at all, so reading any setting fails. `registry`: the app registry is
-set up, for what imports models, with settings whose `Q_CLUSTER` must not be read.
+set up, once for all, with settings whose `Q_CLUSTER` must not be read: for what imports models.
+What the setting up itself did, with the modules that it loads, is told of each.
 """
 
 import importlib
@@ -92,10 +93,8 @@ def _set_up() -> TrapSettings:
     return trap
 
 
-def _look(mode: str, module: str) -> list[str]:
+def _look(watch: Watch, trap: TrapSettings | None, module: str) -> list[str]:
     """Import one module and give the findings; runs in a process forked for it."""
-    watch = Watch()
-    trap = _set_up() if mode == "registry" else None
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -107,12 +106,12 @@ def _look(mode: str, module: str) -> list[str]:
     return [*watch.finish(), *(trap.reads if trap else [])]
 
 
-def _look_apart(mode: str, module: str) -> list[str]:
+def _look_apart(watch: Watch, trap: TrapSettings | None, module: str) -> list[str]:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            findings = _look(mode, module)
+            findings = _look(watch, trap, module)
         except BaseException as error:
             findings = [repr(error)]
         os.write(writer, json.dumps(findings).encode())
@@ -131,7 +130,9 @@ def main() -> None:
     import django.db.models  # noqa: F401
 
     mode, *modules = sys.argv[1:]
-    print(json.dumps({module: _look_apart(mode, module) for module in modules}))
+    watch = Watch()
+    trap = _set_up() if mode == "registry" else None
+    print(json.dumps({module: _look_apart(watch, trap, module) for module in modules}))
 
 
 if __name__ == "__main__":
