@@ -29,6 +29,11 @@ def find_function(func: str | Callable[..., Any]) -> Callable[..., Any]:
     check_allowed(func)
     if not isinstance(func, str):
         return func
+    path, _, name = func.rpartition(".")
+    module = sys.modules.get(path)
+    plain = getattr(module, name, None)
+    if type(plain) is types.FunctionType and not _is_half_imported(module):
+        return plain
     try:
         found: Callable[..., Any] = _import_path(func)
     except (ImportError, AttributeError, ValueError) as error:
@@ -113,6 +118,11 @@ def function_of(package: Mapping[str, Any]) -> Callable[..., Any]:
     # Its class is asked: what stands in a function's place in tests has every attribute.
     bind = getattr(type(func), "bound_to_package", None)
     return func if bind is None else bind(func, package)
+
+
+def _is_half_imported(module: Any) -> bool:
+    """Tell whether another thread is just importing a module, as `import_string` does."""
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 
 def _call_of(path: str, found: Any) -> Callable[..., Any]:

@@ -22,6 +22,9 @@ class Lease(tuple[str | None, str]):
     queue: str = ""
     #: When the lease lapses, on the monotonic clock of who leased it; 0 once it is lost.
     until: float = 0.0
+    #: What it holds, opened before its turn by who leased it; "" where that was not tried, None
+    #: where it may run code.
+    package: Any = ""
     #: How often the housekeeper had recalled this worker's leases before this one.
     recall: int = 0
     #: Seconds for which it is held back when it is given back.

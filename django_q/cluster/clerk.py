@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable
 
 from django_q.brokers import Broker, Lease
+from django_q.cluster.ahead import make_ready
 from django_q.cluster.giving_back import give_back, together
 from django_q.cluster.held import HeldLeases
 from django_q.cluster.outbox import Finished, Outbox
@@ -91,8 +92,7 @@ class Clerk(threading.Thread):
         self.keep_limits: Callable[[], object] = _nothing
         #: Follows what runs.
         self.tracker = Tracker(broker.list_key)
-        is_metered = broker.is_metered
-        self._outbox = Outbox(settlement, slot.journal, self.tracker, is_metered=is_metered)
+        self._outbox = Outbox(settlement, slot.journal, self.tracker, is_metered=broker.is_metered)
         self._room = Room(broker, board.places)
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._is_woken = False
@@ -245,7 +245,7 @@ class Clerk(threading.Thread):
         # While it waited at the server somebody may have cancelled what came now.
         self.tracker.hear(self._board.wishes)
         for lease in leases:
-            self.inbox.put(lease)
+            self.inbox.put(make_ready(lease))
 
     # -- giving back --------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from django_q import signals
 from django_q.brokers import Lease
 from django_q.brokers.orm_trouble import close_hung_up
 from django_q.cluster.admission import Admission
+from django_q.cluster.ahead import plain_package
 from django_q.cluster.clerk import Clerk
 from django_q.cluster.connections import OpenConnections
 from django_q.cluster.effects import Effects
@@ -38,7 +39,6 @@ from django_q.recorder import Record, Stores, announce, pack, prepare
 from django_q.results.ledger import NO_HISTORY, History
 from django_q.results.rejected import Rejection
 from django_q.run import Run
-from django_q.sealed import open_plain
 from django_q.soft_limit import SoftLimit
 
 
@@ -140,7 +140,7 @@ class Worker:
         if lease.deliveries != 1:
             self._mark(Phase.CHECKING, lease)
             return None
-        package = open_plain(lease.payload, lease.queue)
+        package = plain_package(lease)
         self._mark(Phase.OPENING if package is None else Phase.RUNNING, lease, package)
         return package
 

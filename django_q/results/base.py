@@ -115,14 +115,18 @@ def bare_row(row: Row, reason: str) -> Row:
     )
 
 
+@functools.cache
 def worker_name() -> str:
     """Give what results call this process: `host:pid`."""
-    return _name_of(os.getpid())
+    _forget_in_children()
+    return f"{socket.gethostname()[:80]}:{os.getpid()}"
 
 
-@functools.lru_cache(maxsize=1)
-def _name_of(pid: int) -> str:
-    return f"{socket.gethostname()[:80]}:{pid}"
+@functools.cache
+def _forget_in_children() -> None:
+    """Let a forked process ask for its own name; once, since children inherit that too."""
+    if hasattr(os, "register_at_fork"):  # Windows has no forks
+        os.register_at_fork(after_in_child=worker_name.cache_clear)
 
 
 # Of a package that another program wrote, or a receiver of `pre_enqueue` added to, nobody has

@@ -1,6 +1,8 @@
 """From outcomes to results: what is kept where, what is acknowledged, and when."""
 
+import os
 import pickle
+import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -10,6 +12,7 @@ from django.utils import timezone
 from django_q.brokers import Lease
 from django_q.package import Outcome, build_package
 from django_q.recorder import as_task, pack, prepare, unpack
+from django_q.results.base import worker_name
 from django_q.sealed import open_package
 from tests.site import tasks
 
@@ -241,3 +244,24 @@ def test_a_link_that_cannot_be_packed_ends_the_chain_only(
     assert outcome.success
     assert prepared.followers == ()
     assert "cannot be packed, so it does not run" in caplog.text
+
+
+# Where it ran.
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="There are no forks.")
+def test_a_forked_process_has_a_name_of_its_own() -> None:
+    parent = worker_name()
+    reader, writer = os.pipe()
+
+    pid = os.fork()
+    if pid == 0:
+        os.write(writer, worker_name().encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as pipe:
+        child = pipe.read()
+    os.waitpid(pid, 0)
+
+    assert parent == worker_name() == f"{socket.gethostname()[:80]}:{os.getpid()}"
+    assert child == f"{socket.gethostname()[:80]}:{pid}"
