@@ -25,6 +25,8 @@ _OVERHEAD = 8192
 _NEVER_TOO_LARGE = 2**19
 #: Where a row has moments.
 _MOMENTS = [Row._fields.index(name) for name in ("started", "stopped", "enqueued", "run_at")]
+#: Where it has texts of any length.
+_TEXTS = [Row._fields.index(name) for name in ("args", "kwargs", "result")]
 #: What ends the text of a moment in UTC.
 _UTC = "+00:00"
 #: Moments by which it is seen what a database's driver wants.
@@ -51,10 +53,12 @@ class RowWriter:
 
     def values(self, rows: Sequence[Row]) -> list[Values]:
         """Give what `insert` writes of rows. Raises DataError for one that is too large."""
-        self._check_sizes(rows)
         if not rows:
             return []
         columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        texts = [filter(None, columns[place]) for place in _TEXTS]
+        if sum(map(len, itertools.chain(*texts))) > _NEVER_TOO_LARGE:
+            self._check_sizes(rows)
         adapt = self._adapter()
         for place in _MOMENTS:
             columns[place] = adapt(columns[place])
@@ -191,9 +195,6 @@ class RowWriter:
         return adapted
 
     def _check_sizes(self, rows: Sequence[Row]) -> None:
-        values = itertools.chain.from_iterable((r.args, r.kwargs, r.result) for r in rows)
-        if sum(map(len, filter(None, values))) <= _NEVER_TOO_LARGE:
-            return
         for row in rows:
             texts = row.args, row.kwargs, row.result
             # Quicker than `size_of`, and hardly ever more than this.
