@@ -29,13 +29,8 @@ def find_function(func: str | Callable[..., Any]) -> Callable[..., Any]:
     check_allowed(func)
     if not isinstance(func, str):
         return func
-    path, _, name = func.rpartition(".")
-    module = sys.modules.get(path)
-    plain = getattr(module, name, None)
-    if type(plain) is types.FunctionType and not _is_half_imported(module):
-        return plain
     try:
-        found: Callable[..., Any] = _import_path(func)
+        found: Callable[..., Any] = _loaded_function(func) or _import_path(func)
     except (ImportError, AttributeError, ValueError) as error:
         raise PackageError(f"The function {func!r} cannot be found: {error}") from error
     return found if callable(found) else _call_of(func, found)
@@ -120,9 +115,14 @@ def function_of(package: Mapping[str, Any]) -> Callable[..., Any]:
     return func if bind is None else bind(func, package)
 
 
-def _is_half_imported(module: Any) -> bool:
-    """Tell whether another thread is just importing a module, as `import_string` does."""
-    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
+def _loaded_function(path: str) -> types.FunctionType | None:
+    """Give a plain function of a module that is loaded, as most are; else None."""
+    home, _, name = path.rpartition(".")
+    module = sys.modules.get(home)
+    found = getattr(module, name, None)
+    # While another thread imports it, who comes waits for the end of that.
+    is_half = getattr(getattr(module, "__spec__", None), "_initializing", False)
+    return found if type(found) is types.FunctionType and not is_half else None
 
 
 def _call_of(path: str, found: Any) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from django_q.exceptions import PackageError
 from django_q.functions import find_function
 from tests.site import tasks
 
@@ -74,3 +75,13 @@ def test_a_module_that_is_being_imported_is_waited_for(
 
     assert found() == "late"
     timer.join()
+
+
+def test_a_module_that_cannot_give_it_is_told_by_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> Any:
+        raise ImportError(f"{name} needs a library")
+
+    monkeypatch.setattr(tasks, "__getattr__", refuse, raising=False)
+
+    with pytest.raises(PackageError, match=r"'tests.site.tasks.lazy' cannot be found: lazy needs"):
+        find_function("tests.site.tasks.lazy")
