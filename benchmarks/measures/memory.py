@@ -22,13 +22,13 @@ _REST = 5.0
 _WAKES = 25
 FIGURES = (
     Figure("first_pss_mb", "PSS MB", 1, more_is_better=False),
-    Figure("pss_mb", "PSS MB after ten times the tasks", 1),
+    Figure("pss_mb", "after 10 x the tasks", 1),
     Figure("growth_percent", "growth %", 1),
-    Figure("processes", "processes"),
-    Figure("idle_cpu_percent", "idle: % of a core", 2, more_is_better=False),
+    Figure("processes", "procs"),
+    Figure("idle_cpu_percent", "idle, %", 2, more_is_better=False),
     Figure("idle_wake_ups", "wake-ups/s", 1),
-    Figure("idle_server_cpu_percent", "server, idle: % of a core", 2),
-    Figure("bare_wake_us", "a bare wake-up, CPU us"),
+    Figure("idle_server_cpu_percent", "server, idle, %", 2),
+    Figure("bare_wake_us", "bare wake-up, us"),
 )
 
 
