@@ -22,8 +22,8 @@ class Lease(tuple[str | None, str]):
     queue: str = ""
     #: When the lease lapses, on the monotonic clock of who leased it; 0 once it is lost.
     until: float = 0.0
-    #: What it holds, opened before its turn by who leased it; "" where that was not tried, None
-    #: where it may run code.
+    #: What it holds, opened before its turn by who leased it, until that comes; "" where it was not
+    #: tried, None where it may run code.
     package: Any = ""
     #: How often the housekeeper had recalled this worker's leases before this one.
     recall: int = 0

@@ -23,9 +23,11 @@ def make_ready(lease: Lease) -> Lease:
     return lease
 
 
-def plain_package(lease: Lease) -> TaskPackage | None:
-    """Give what a package holds, opened by now; None where opening it may run code."""
-    if lease.package == "":
-        lease.package = open_plain(lease.payload, lease.queue)
-    package: TaskPackage | None = lease.package
-    return package
+def take_package(lease: Lease) -> TaskPackage | None:
+    """Take out what a package holds, opened by now; None where opening it may run code.
+
+    The lease, which is kept until its outcome is settled, does not keep that too.
+    """
+    package: TaskPackage | None
+    package, lease.package = lease.package, None
+    return open_plain(lease.payload, lease.queue) if package == "" else package

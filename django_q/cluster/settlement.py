@@ -114,12 +114,11 @@ class Settlement:
 
     def _send_followers(self, records: Sequence[Record], *, is_final: bool) -> None:
         """Send what follows and was not sent yet; `is_final`: no transaction takes it back."""
-        groups: dict[tuple[str, float, int], list[Follower]] = {}
+        groups: dict[str, list[Follower]] = {}
         for follower in _followers(records):
             if follower not in self._sent:
-                place = follower.queue, follower.delay, follower.priority
-                groups.setdefault(place, []).append(follower)
-        for (queue, _, _), followers in groups.items():
+                groups.setdefault(follower.queue, []).append(follower)
+        for queue, followers in groups.items():
             self._send(queue, followers, self._sent if is_final else set())
 
     def _send(self, queue: str, followers: Sequence[Follower], sent: set[Follower]) -> None:

@@ -17,7 +17,7 @@ from django_q import signals
 from django_q.brokers import Lease
 from django_q.brokers.orm_trouble import close_hung_up
 from django_q.cluster.admission import Admission
-from django_q.cluster.ahead import plain_package
+from django_q.cluster.ahead import take_package
 from django_q.cluster.clerk import Clerk
 from django_q.cluster.connections import OpenConnections
 from django_q.cluster.effects import Effects
@@ -140,7 +140,7 @@ class Worker:
         if lease.deliveries != 1:
             self._mark(Phase.CHECKING, lease)
             return None
-        package = plain_package(lease)
+        package = take_package(lease)
         self._mark(Phase.OPENING if package is None else Phase.RUNNING, lease, package)
         return package
 

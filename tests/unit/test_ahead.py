@@ -1,15 +1,12 @@
 """Packages that are opened before their turn."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
-from unittest import mock
 
 import pytest
 
 from django_q.brokers import Lease
-from django_q.cluster import ahead
-from django_q.cluster.ahead import make_ready, plain_package
+from django_q.cluster.ahead import make_ready, take_package
 from django_q.package import build_package
 from django_q.sealed import seal_package
 
@@ -44,32 +41,37 @@ def lease(*args: Any, deliveries: int = 1) -> Lease:
 
 def test_a_package_of_plain_values_is_opened_once() -> None:
     plain = make_ready(lease(1, "Grüße", [2.5, None]))
+    opened = plain.package
 
-    with mock.patch.object(ahead, "open_plain") as again:
-        package = plain_package(plain)
+    package = take_package(plain)
 
     assert package is not None and package["args"] == (1, "Grüße", [2.5, None])
-    assert not again.called
+    assert package is opened
+
+
+def test_what_was_taken_out_is_not_kept_until_it_is_settled() -> None:
+    for each in (lease([]), lease(["x" * 5000])):
+        assert take_package(make_ready(each))
+
+        assert each.package is None
 
 
 def test_one_with_code_is_left_to_the_main_thread() -> None:
-    coded = make_ready(lease(Loud()))
+    tried, untried = make_ready(lease(Loud())), lease(Loud())
 
-    with mock.patch.object(ahead, "open_plain") as again:
-        assert plain_package(coded) is None
+    assert (tried.package, untried.package) == (None, "")
+    assert take_package(tried) is take_package(untried) is None
 
-    assert not again.called
     assert _ran == []
 
 
-@pytest.mark.parametrize("value", ["x" * 5000, timedelta(1)])
-def test_what_was_not_tried_is_opened_in_its_turn_if_that_takes_no_code(value: Any) -> None:
-    later = lease(value, deliveries=1 if isinstance(value, str) else 0)
+def test_a_large_one_is_opened_in_its_turn() -> None:
+    large = make_ready(lease("x" * 5000))
+    assert large.package == ""
 
-    assert make_ready(later).package == ""
-    package = plain_package(later)
+    package = take_package(large)
 
-    assert (package and package["args"]) == (("x" * 5000,) if isinstance(value, str) else None)
+    assert package is not None and package["args"] == ("x" * 5000,)
 
 
 @pytest.mark.parametrize("deliveries", [0, 2])
@@ -81,4 +83,4 @@ def test_one_that_is_to_be_rejected_is_left_to_the_main_thread() -> None:
     foreign = Lease("receipt", "no package of ours")
     foreign.queue = "mail"
 
-    assert plain_package(make_ready(foreign)) is None
+    assert take_package(make_ready(foreign)) is None

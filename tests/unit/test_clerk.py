@@ -10,7 +10,9 @@ import pytest
 from django_q.brokers.memory import Memory
 from django_q.cluster.outbox import Finished
 from django_q.conf import Conf
+from django_q.package import build_package
 from django_q.recorder import Record
+from django_q.sealed import seal_package
 from tests.unit.desk import Desk
 from tests.waiting import wait_until
 
@@ -65,6 +67,17 @@ def test_packages_come_in_their_order_with_all_that_is_known(desk: Desk) -> None
     assert [lease and lease.payload for lease in leases] == [f"package {n}" for n in range(20)]
     assert [lease and lease.key for lease in leases] == [f"default:{id}" for id in ids]
     assert all(lease and lease.until > time.monotonic() + Conf.RETRY - 5 for lease in leases)
+
+
+def test_a_package_that_takes_no_code_comes_opened(desk: Desk) -> None:
+    package = build_package("tests.site.tasks.noop", (1,), {}, {})
+    desk.broker.enqueue(seal_package(package, desk.clerk.queue))
+    desk.start()
+
+    lease = desk.take()
+
+    assert lease is not None and lease.package["id"] == package["id"]
+    desk.finish(lease)
 
 
 def test_a_package_that_comes_later_is_there_at_once(desk: Desk) -> None:

@@ -12,6 +12,7 @@ from django.db import connections
 from django.utils import timezone
 
 from django_q.brokers.memory import Memory
+from django_q.brokers.orm import ORM
 from django_q.brokers.partly import partly
 from django_q.cluster.delayed import DelayedPackages
 from django_q.cluster.duty import Duty, News
@@ -129,6 +130,33 @@ def test_what_the_broker_took_before_it_went_away_is_not_sent_again(broker: Pick
 
     assert came(broker) == ["a", "b", "c", "d", "e"]
     assert not Delayed.objects.exists()
+
+
+class PickyORM(ORM):
+    """Keeps what is urgent, and fails at the rest."""
+
+    def enqueue_many(self, tasks: Any, *, delay: float = 0.0, priority: int = 0) -> list[str]:
+        """Keep them all, or none."""
+        if not priority:
+            raise BrokerUnavailable("Went away.")
+        return super().enqueue_many(tasks, delay=delay, priority=priority)
+
+
+@pytest.mark.parametrize("database", databases.ALIASES, indirect=True)
+def test_what_a_broker_took_in_the_same_transaction_goes_back(
+    database: str, q_cluster: Configure
+) -> None:
+    q_cluster(orm=database, broker_class=f"{__name__}.PickyORM")
+    broker = PickyORM("mail")
+    later("a", -1, 5)
+    later("b", -1)
+
+    with pytest.raises(BrokerUnavailable, match="Went away"):
+        DelayedPackages(broker).look()
+
+    assert Delayed.objects.count() == 2
+    assert broker.queue_size() == 0
+    connections[database].close()
 
 
 def test_a_package_is_noticed_and_handed_on_in_time(broker: Picky) -> None:
