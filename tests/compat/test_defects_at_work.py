@@ -80,7 +80,7 @@ def test_a_worker_that_dies_while_it_reports_locks_nobody(
     assert ended(task_id).success
     assert Path(f"{file}.once").exists()
     assert works(shared_cluster)
-    assert beat(shared_cluster).reincarnations >= 1
+    wait_until(lambda: beat(shared_cluster).reincarnations >= 1, what="a heartbeat that tells it")
 
 
 # D5
