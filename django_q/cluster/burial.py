@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from django_q.brokers import Broker
 from django_q.cluster.clerk import EXIT_CLERK_FAILED
+from django_q.cluster.late_claims import LateClaims
 from django_q.cluster.scoreboard import Cause, Mark, Obituary, Phase, Slot
 from django_q.cluster.settlement import Settlement
 from django_q.conf import Conf, logger
@@ -40,6 +41,8 @@ class Burial:
         self._broker = broker
         self._settlement = settlement
         self._stores = stores
+        #: Looked at by the housekeeper.
+        self.late_claims = LateClaims(broker)
 
     def bury(self, slot: Slot, obituary: Obituary) -> None:
         """Settle, charge and give back. Raises BrokerError or ResultsUnavailable, to try again."""
@@ -98,6 +101,7 @@ class Burial:
             self._broker.release(receipts)
         # Leases whose reply the dead worker had not written down yet.
         self._broker.release_holder(holder)
+        self.late_claims.expect(holder)
 
     def _judge(self, slot: Slot, position: int, mark: Mark, obituary: Obituary) -> None:
         """Charge the death to what ran, and let it come back; the ledger decides what then."""

@@ -2,7 +2,8 @@
 
 Duties, each on its own clock, and none stops the others when its server is away:
 
-1. bury the dead: settle what they had finished, charge what killed them, give back the rest;
+1. bury the dead: settle what they had finished, charge what killed them, give back the rest, and
+   a moment later what a server had lent them meanwhile;
 2. renew for workers that hold the interpreter too long to do it themselves;
 3. keep the heartbeat;
 4. enqueue packages that were delayed and the tasks of schedules, when they are due, and tell of
@@ -111,6 +112,7 @@ class Housekeeper:
         duty, together = functools.partial(Duty, News()), Together()
         self._duties = [
             duty("burying the dead", 0.0, self._bury),
+            duty("late claims", _LONGEST_REST, self._burial.late_claims.look),
             duty("cancelling", _LONGEST_REST, Cancelling(boot.board, self._slots, together).look),
             duty(
                 "renewing for stuck workers",
@@ -152,6 +154,7 @@ class Housekeeper:
             is_alone = self._rest()
         if is_alone:
             self._end_orphans()
+        Duty(News(), "late claims", 0.0, self._burial.late_claims.look_last).do_when_due()
         self._heartbeat.end()
 
     def _rest(self) -> bool:
