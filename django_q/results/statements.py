@@ -35,6 +35,9 @@ _SAMPLES = (datetime(2026, 1, 2, 3, 4, 5, 67, UTC), datetime(1999, 12, 31, tzinf
 #: assigns from left to right, so what the conditions look at must come last.
 _OVERWRITTEN = [name for name in Row._fields if name not in ("id", "attempt_count", "success")]
 
+#: Rows in one statement of SQLite, which has room for 999 values at least.
+_GROUP = 999 // len(Row._fields)
+
 #: A row as the driver takes it.
 Values = tuple[Any, ...]
 
@@ -68,6 +71,8 @@ class RowWriter:
         """Write new rows in the fastest way; all or none, in the caller's transaction."""
         if self._can_copy:
             self.copy(values)
+        elif self._can_group and not self._is_watched:
+            self.insert_groups(values)
         else:
             self.insert_many(values)
 
@@ -75,6 +80,23 @@ class RowWriter:
         """Write new rows with plain INSERT: the way that every database and driver has."""
         with self._connection.cursor() as cursor:
             cursor.executemany(self._insert_sql, values)
+
+    def insert_groups(self, values: Sequence[Values]) -> None:
+        """Write new rows with INSERT of many at once, which takes three quarters of the time.
+
+        SQLite only: between two statements it lets go of the interpreter, and as it has the file
+        locked, another worker waits as long as a task here goes on then.
+        """
+        connection = self._connection
+        whole = len(values) - len(values) % _GROUP
+        # Django's own cursor would look for placeholders in the long text each time.
+        with connection.wrap_database_errors:
+            cursor = connection.connection.cursor()
+            for start in range(0, whole, _GROUP):
+                group = values[start : start + _GROUP]
+                cursor.execute(self._group_sql, tuple(itertools.chain.from_iterable(group)))
+        if whole < len(values):
+            self.insert_many(values[whole:])
 
     def copy(self, values: Sequence[Values]) -> None:
         """Write new rows with COPY, which takes about half the time (psycopg 3 only)."""
@@ -103,6 +125,15 @@ class RowWriter:
         return bool(connection.vendor == "postgresql" and connection.Database.__name__ == "psycopg")
 
     @functools.cached_property
+    def _can_group(self) -> bool:
+        return str(self._connection.Database.__name__) == "sqlite3.dbapi2"
+
+    @property
+    def _is_watched(self) -> bool:
+        """Somebody wants to know of each statement: it has to go through Django's cursor."""
+        return bool(self._connection.queries_logged or self._connection.execute_wrappers)
+
+    @functools.cached_property
     def _columns(self) -> dict[str, str]:
         """The fields of a row with their quoted columns (`group` is a word of SQL)."""
         quote = self._connection.ops.quote_name
@@ -118,6 +149,11 @@ class RowWriter:
         columns = ", ".join(self._columns.values())
         values = ", ".join(["%s"] * len(self._columns))
         return f"INSERT INTO {self._table} ({columns}) VALUES ({values})"  # noqa: S608
+
+    @functools.cached_property
+    def _group_sql(self) -> str:
+        start, end, row = self._insert_sql.replace("%s", "?").rpartition("(")
+        return f"{start}{', '.join([end + row] * _GROUP)}"
 
     @functools.cached_property
     def _copy_sql(self) -> str:

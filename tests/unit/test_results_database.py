@@ -78,21 +78,6 @@ def test_rows_are_made_ready_before_the_transaction(
 
 
 @everywhere
-def test_the_plain_way_writes_what_the_fast_way_writes(store: DatabaseStore) -> None:
-    row = make_row("tab\t, newline\n, backslash \\ and \\N", name="a\tb\\N\n'\"%s", hook=None)
-    writer = RowWriter(store.alias)
-
-    writer.insert(writer.values([row]))
-    fast = Task.objects.values().get()
-    Task.objects.all().delete()
-    writer.insert_many(writer.values([row]))
-    plain = Task.objects.values().get()
-
-    assert fast == plain
-    assert fast["name"] == row.name
-
-
-@everywhere
 @pytest.mark.parametrize("use_tz", [True, False])
 def test_moments_are_kept_whatever_use_tz_says(store: DatabaseStore, use_tz: bool) -> None:
     with override_settings(USE_TZ=use_tz, TIME_ZONE="Asia/Tokyo"):
