@@ -48,17 +48,17 @@ JOBS = (
         "redis",
         "ours,ours:bare,django-q2,huey,dramatiq:bare,bare",
         "huey:bare,dramatiq,taskiq,taskiq:bare,celery,rq:simple",
-        rest="--tasks 30000",
+        rest="--tasks 60000",
     ),
     Job(
         "drain",
         "postgres",
         "ours,pgqueuer,procrastinate",
         "ours:bare,django-q2,django-tasks-db",
-        rest="--tasks 24000",
+        rest="--tasks 40000",
     ),
     Job(
-        "drain", "sqlite", "ours,huey,huey:loose", "django-q2,django-tasks-db", rest="--tasks 20000"
+        "drain", "sqlite", "ours,huey,huey:loose", "django-q2,django-tasks-db", rest="--tasks 40000"
     ),
     Job(
         "latency",
