@@ -1,5 +1,6 @@
 """Tasks with `atomic` have their effect exactly once, whatever becomes of workers and machines."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -28,6 +29,7 @@ from tests.cluster.trace import Trace
 from tests.processes import ClusterProcess
 from tests.site.databases import PATIENCE
 from tests.site.effects import effects
+from tests.waiting import wait_until
 
 SITE = "tests.site.effects"
 #: Tasks in a drain, how long each takes, and how many workers are killed meanwhile.
@@ -89,6 +91,22 @@ def test_a_frozen_run_that_wakes_up_late_leaves_nothing(
     wait_empty()
 
 
+def locked() -> sqlite3.Connection:
+    """Lock the file between two tasks, of which one holds it nearly always; `close` unlocks it.
+
+    SQLite itself would look ever more seldom, and find it free when all of them are done.
+    """
+    other = sqlite3.connect(connection.settings_dict["NAME"], timeout=0)
+
+    def is_locked() -> bool:
+        with contextlib.suppress(sqlite3.OperationalError):
+            other.execute("BEGIN IMMEDIATE")
+        return other.in_transaction
+
+    wait_until(is_locked, pause=0.0005, what="the lock")
+    return other
+
+
 def test_a_locked_database_costs_neither_a_run_nor_an_effect(
     database: str,
     q_cluster: Start,
@@ -105,10 +123,8 @@ def test_a_locked_database_costs_neither_a_run_nor_an_effect(
 
     for n in range(1, 4):
         trace.wait_ends(n * count // 5)
-        with sqlite3.connect(connection.settings_dict["NAME"], timeout=20) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with contextlib.closing(locked()):
             time.sleep(2)
-        other.close()
 
     wait_rows(count, success=True)
     assert effects() == {str(n): 1 for n in range(count)}
