@@ -88,6 +88,7 @@ class RowWriter:
         locked, another worker waits as long as a task here goes on then.
         """
         connection = self._connection
+        connection.ensure_connection()
         whole = len(values) - len(values) % _GROUP
         # Django's own cursor would look for placeholders in the long text each time.
         with connection.wrap_database_errors:
@@ -130,8 +131,13 @@ class RowWriter:
 
     @property
     def _is_watched(self) -> bool:
-        """Somebody wants to know of each statement: it has to go through Django's cursor."""
-        return bool(self._connection.queries_logged or self._connection.execute_wrappers)
+        """Somebody wants to know of each statement: it has to go through Django's cursor.
+
+        Or it may not go at all, in a test of the project's whose connections have no cursors.
+        """
+        connection = self._connection
+        is_wrapped = connection.execute_wrappers or "cursor" in vars(connection)
+        return bool(connection.queries_logged or is_wrapped)
 
     @functools.cached_property
     def _columns(self) -> dict[str, str]:

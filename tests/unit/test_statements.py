@@ -92,6 +92,26 @@ def test_who_watches_the_statements_of_a_connection_sees_them_all() -> None:
     assert Task.objects.count() == 60
 
 
+class _NoCursor(Exception):
+    """Raised by a connection that may not be used."""
+
+
+@pytest.mark.usefixtures("database")
+def test_a_test_that_may_not_use_a_connection_writes_nothing_there() -> None:
+    writer, rows = RowWriter("default"), [make_row(number) for number in range(60)]
+    values = writer.values(rows)
+
+    def refuse(*args: Any) -> Any:
+        raise _NoCursor
+
+    # As Django's SimpleTestCase does it.
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(_NoCursor):
+        patch.setattr(connections["default"], "cursor", refuse)
+        writer.insert(values)
+
+    assert not Task.objects.exists()
+
+
 @pytest.mark.usefixtures("database")
 def test_a_row_that_is_there_already_lets_none_of_its_group_be_written() -> None:
     writer, rows = RowWriter("default"), [make_row(number) for number in range(60)]
