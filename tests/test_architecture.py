@@ -21,7 +21,7 @@ PACKAGE = ROOT / "django_q"
 #: package: it is plain memory.
 FLOORS = (
     ("signposts",),
-    ("exceptions", "signals", "humanhash", "recurrence", "texts", "plain_values"),
+    ("exceptions", "signals", "humanhash", "recurrence", "texts", "plain_values", "past_cursors"),
     ("cluster.journal", "cluster.copies", "cluster.shared_memory", "json_format", "disguise"),
     ("broker_url", "masks", "cluster.scoreboard", "soft_limit"),
     ("settings",),

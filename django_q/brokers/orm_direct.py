@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_q.brokers.orm_lists import as_lines
 from django_q.brokers.orm_sql import statements
 from django_q.brokers.orm_wait import channel
+from django_q.past_cursors import is_observed
 
 #: Django's own kinds of connections to PostgreSQL, and their cursors.
 _WRAPPERS = ("django.db.backends.postgresql.base", "django.contrib.gis.db.backends.postgis.base")
@@ -50,11 +51,7 @@ def is_open(connection: BaseDatabaseWrapper, values: Sequence[str]) -> bool:
 
 def is_unobserved(connection: BaseDatabaseWrapper) -> bool:
     """Tell whether a connection is in no transaction, and nobody logs or wraps its statements."""
-    return (
-        not (connection.in_atomic_block or connection.queries_logged)
-        and not connection.execute_wrappers
-        and "cursor" not in vars(connection)
-    )
+    return not (connection.in_atomic_block or is_observed(connection))
 
 
 def insert(connection: BaseDatabaseWrapper, key: str, payloads: Sequence[str]) -> list[int] | None:

@@ -9,12 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_q.brokers.orm_direct import is_unobserved
 from django_q.brokers.orm_sql import moment, statements
-
-#: Django's own kinds of connections to SQLite.
-_WRAPPERS = (
-    "django.db.backends.sqlite3.base",
-    "django.contrib.gis.db.backends.spatialite.base",
-)
+from django_q.past_cursors import is_own_sqlite
 
 
 def is_open(connection: BaseDatabaseWrapper) -> bool:
@@ -23,16 +18,12 @@ def is_open(connection: BaseDatabaseWrapper) -> bool:
     Not in a transaction; not where statements are logged or wrapped, or connections or cursors are
     somebody's own: a test's, for one, that may not write.
     """
-    if type(connection).__module__ not in _WRAPPERS:
+    if connection.vendor != "sqlite":
         return False
     # As a cursor does; in an event loop this raises.
     connection.close_if_health_check_failed()
     connection.ensure_connection()
-    return (
-        type(connection.connection) is connection.Database.Connection  # type: ignore[attr-defined]
-        and connection.autocommit
-        and is_unobserved(connection)
-    )
+    return is_own_sqlite(connection) and connection.autocommit and is_unobserved(connection)
 
 
 def insert(connection: BaseDatabaseWrapper, key: str, payloads: Sequence[str]) -> list[int] | None:

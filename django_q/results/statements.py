@@ -15,6 +15,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from django_q.models import Task
+from django_q.past_cursors import is_observed, is_own_sqlite
 from django_q.results.base import Row
 
 #: Bytes of the largest row: SQLite's default limit; PostgreSQL's is 7 % higher. MySQL says its own.
@@ -71,7 +72,7 @@ class RowWriter:
         """Write new rows in the fastest way; all or none, in the caller's transaction."""
         if self._can_copy:
             self.copy(values)
-        elif self._can_group and not self._is_watched:
+        elif self._can_group:
             self.insert_groups(values)
         else:
             self.insert_many(values)
@@ -84,11 +85,10 @@ class RowWriter:
     def insert_groups(self, values: Sequence[Values]) -> None:
         """Write new rows with INSERT of many at once, which takes three quarters of the time.
 
-        SQLite only: between two statements it lets go of the interpreter, and as it has the file
+        SQLite only: with each statement it lets go of the interpreter, and as it has the file
         locked, another worker waits as long as a task here goes on then.
         """
         connection = self._connection
-        connection.ensure_connection()
         whole = len(values) - len(values) % _GROUP
         # Django's own cursor would look for placeholders in the long text each time.
         with connection.wrap_database_errors:
@@ -125,19 +125,10 @@ class RowWriter:
         connection = self._connection
         return bool(connection.vendor == "postgresql" and connection.Database.__name__ == "psycopg")
 
-    @functools.cached_property
-    def _can_group(self) -> bool:
-        return str(self._connection.Database.__name__) == "sqlite3.dbapi2"
-
     @property
-    def _is_watched(self) -> bool:
-        """Somebody wants to know of each statement: it has to go through Django's cursor.
-
-        Or it may not go at all, in a test of the project's whose connections have no cursors.
-        """
+    def _can_group(self) -> bool:
         connection = self._connection
-        is_wrapped = connection.execute_wrappers or "cursor" in vars(connection)
-        return bool(connection.queries_logged or is_wrapped)
+        return is_own_sqlite(connection) and not is_observed(connection)
 
     @functools.cached_property
     def _columns(self) -> dict[str, str]:

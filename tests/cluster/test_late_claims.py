@@ -29,9 +29,7 @@ _HOLD_UP = f"""
     CREATE TRIGGER hold_up AFTER UPDATE ON django_q_ormq FOR EACH ROW
         WHEN (OLD.token IS NULL AND NEW.token IS NOT NULL) EXECUTE FUNCTION hold_up();
 """
-_WAITING = (
-    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
-)
+_WAITING = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
 
 
 @contextlib.contextmanager

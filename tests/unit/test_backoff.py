@@ -6,16 +6,7 @@ import pytest
 
 from django_q.cluster import backoff
 from django_q.cluster.backoff import Backoff
-
-
-class Clock:
-    """A monotonic clock that stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
+from tests.unit.clock import Clock
 
 
 @pytest.fixture

@@ -8,15 +8,7 @@ from django_q.brokers.memory import Memory
 from django_q.cluster import late_claims
 from django_q.cluster.late_claims import LateClaims
 from django_q.exceptions import BrokerUnavailable
-
-
-class Clock:
-    """A monotonic clock that stands still until it is set."""
-
-    now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
+from tests.unit.clock import Clock
 
 
 class Moody(Memory):

@@ -16,6 +16,7 @@ from django_q.cluster.tracker import Tracker
 from django_q.exceptions import BrokerUnavailable, ResultsUnavailable
 from django_q.recorder import Record, make_stores
 from django_q.results.rejected import Rejection
+from tests.unit.clock import Clock
 
 
 class Books(Settlement):
@@ -38,16 +39,6 @@ class Books(Settlement):
         if self.trouble is not None:
             raise self.trouble
         self.rejected.append(rejection.receipt)
-
-
-class Clock:
-    """A monotonic clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture(autouse=True)

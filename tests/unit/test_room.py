@@ -9,6 +9,7 @@ from django_q.brokers import Broker
 from django_q.brokers.memory import Memory
 from django_q.cluster import room as room_module
 from django_q.cluster.room import Room, count_places
+from tests.unit.clock import Clock
 
 Configure = Callable[..., Any]
 
@@ -21,16 +22,6 @@ class Plain(Broker):
 
     def dequeue(self) -> None:
         return None
-
-
-class Clock:
-    """A monotonic clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture(autouse=True)
